@@ -1,0 +1,137 @@
+"""Results of many videos in a folder, so that a stopped run goes on.
+
+`results.jsonl` grows by a line a video, which is there whole or not at all;
+`results.csv` is made of it at the end; `run.json` tells what made them.
+"""
+
+import csv
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from tfmds import files
+from tfmds.errors import InputError
+from tfmds.evaluation.judgement import VideoJudgement
+
+RESULTS_FILE = "results.jsonl"
+TABLE_FILE = "results.csv"
+_RUN_FILE = "run.json"
+COLUMNS = (
+    *("path", "status", "reason", "verdict", "mds", "threshold", "fake_probability"),
+    *("is_borderline", "seconds_total", "seconds_scored", "suspicious_periods"),
+    *("faces", "model_id"),
+)
+
+
+class Results:
+    """The folder of a run.
+
+    Attributes:
+      outcomes: What became of each finished video by its path, see `outcome`.
+    """
+
+    def __init__(self, output_dir: str, run: dict[str, Any]):
+        """Opens a folder, or makes it.
+
+        Args:
+          output_dir: The folder.
+          run: What results depend on, as JSON values.
+
+        Raises:
+          InputError: It cannot be written to, holds results that were made
+            otherwise, or another process writes there.
+        """
+        files.make_folder(output_dir)
+        self._path = os.path.join(output_dir, RESULTS_FILE)
+        self._table = os.path.join(output_dir, TABLE_FILE)
+        run_file = os.path.join(output_dir, _RUN_FILE)
+        # Stays open, and locked.
+        self._file = open(self._path, "ab")  # noqa: SIM115
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise InputError(
+                f"{output_dir}: another tfmds.detect writes its results there"
+            ) from e
+        if os.path.exists(run_file):
+            _check_same(output_dir, run_file, run)
+        else:
+            files.write_json(run_file, run)
+        self.outcomes: dict[str, str] = {}
+        end = 0
+        for fields, length in self._lines():
+            self.outcomes[fields["path"]] = outcome(fields)
+            end += length
+        # A line that was begun and not finished.
+        self._file.truncate(end)
+
+    def add(self, judgement: VideoJudgement) -> None:
+        """Keeps the judgement of a video."""
+        fields = judgement.to_json()
+        # One call: a process that is killed leaves a part at most at the end.
+        os.write(self._file.fileno(), json.dumps(fields).encode() + b"\n")
+        os.fsync(self._file.fileno())
+        self.outcomes[judgement.path] = outcome(fields)
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """All results in the order they were made, as `VideoJudgement.to_json`."""
+        for fields, _ in self._lines():
+            yield fields
+
+    def write_table(self) -> str:
+        """Writes all results as CSV and answers its path."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(row, self.read()))
+        # A file name may hold bytes that are no text.
+        content = text.getvalue().encode("utf-8", "surrogateescape")
+        files.write_bytes(self._table, content)
+        return self._table
+
+    def _lines(self) -> Iterator[tuple[dict[str, Any], int]]:
+        """Whole lines, each with its length in bytes."""
+        with open(self._path, "rb") as f:
+            for number, line in enumerate(f, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    fields = json.loads(line)
+                    outcome(fields)
+                except (KeyError, TypeError, ValueError) as e:
+                    raise InputError(
+                        f"{self._path}, line {number}: no result of tfmds.detect;"
+                        " choose another --output_dir"
+                    ) from e
+                yield fields, len(line)
+
+
+def outcome(fields: dict[str, Any]) -> str:
+    """`real` or `fake`, or the status where a video was not judged."""
+    return fields["verdict"] or fields["status"]
+
+
+def row(fields: dict[str, Any]) -> dict[str, Any]:
+    """A row of the table, from `VideoJudgement.to_json`."""
+    periods = ";".join(f"{s:g}-{e:g}" for s, e in fields["suspicious_periods"])
+    fields = {
+        **fields, "suspicious_periods": periods, "faces": len(fields["tracks"]),
+    }  # fmt: skip
+    return {name: fields[name] for name in COLUMNS}
+
+
+def _check_same(output_dir: str, run_file: str, run: dict[str, Any]) -> None:
+    before = json.loads(files.read_text(run_file, "what made the results", ""))
+    differing = [
+        f"{name} was {before.get(name)}, now is {run[name]}"
+        for name in run
+        if before.get(name) != run[name]
+    ]
+    if differing:
+        raise InputError(
+            f"{output_dir} holds results that were made otherwise:"
+            f" {'; '.join(differing)}. Choose another --output_dir"
+        )

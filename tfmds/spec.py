@@ -1,0 +1,136 @@
+"""The numbers and words that all parts share."""
+
+import dataclasses
+from typing import Any
+
+from tfmds.errors import InputError
+
+# Raised when files on disk change their meaning.
+FORMAT_VERSION = 1
+
+# A label in tables and flags is a word, in records and tensors a number: the paper's y.
+REAL = 1
+FAKE = 0
+UNKNOWN = -1
+LABELS = {"real": REAL, "fake": FAKE}
+LABEL_WORDS = {REAL: "real", FAKE: "fake", UNKNOWN: ""}
+
+SPLITS = ("train", "validation", "test")
+
+# What became of a video.
+OK = "ok"
+NO_FACE = "no_face"
+NO_AUDIO = "no_audio"
+TOO_SHORT = "too_short"
+DECODE_ERROR = "decode_error"
+STATUSES = (OK, NO_FACE, NO_AUDIO, TOO_SHORT, DECODE_ERROR)
+
+# Files of these names are taken for videos where a folder is looked through.
+VIDEO_SUFFIXES = (
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkSpec:
+    """Shape and rate of one chunk (paper, section 3.1).
+
+    Travels with every data set, checkpoint and export.
+    """
+
+    # Face crops a second.
+    frame_rate: int = 30
+    # Seconds of a chunk.
+    seconds: int = 1
+    # Side of a face crop in pixels.
+    crop_size: int = 224
+    # Sound samples a second, mono.
+    sample_rate: int = 48_000
+    # Cepstral coefficients of an MFCC frame.
+    num_coefficients: int = 13
+    # MFCC frames a second (one every 10 ms).
+    mfcc_rate: int = 100
+    # Samples of an MFCC window (25 ms).
+    mfcc_window: int = 1_200
+
+    @property
+    def num_frames(self) -> int:
+        """Face crops of a chunk: 30."""
+        return self.frame_rate * self.seconds
+
+    @property
+    def num_mfcc_frames(self) -> int:
+        """MFCC frames of a chunk: 99, the last window starts 20 ms before the end."""
+        return self.mfcc_frames_in(self.num_frames)
+
+    @property
+    def mfcc_hop(self) -> int:
+        """Samples between two MFCC frames: 480."""
+        return self.sample_rate // self.mfcc_rate
+
+    def mfcc_frames_in(self, num_frames: int) -> int:
+        """MFCC frames that belong to `num_frames` face crops."""
+        return num_frames * self.mfcc_rate // self.frame_rate - 1
+
+    @property
+    def frames_per_step(self) -> int:
+        """Frames of the shortest time that is whole in frames and in MFCC: 3."""
+        step = 1
+        while step * self.mfcc_rate % self.frame_rate:
+            step += 1
+        return step
+
+    def hop_frames(self, hop_seconds: float) -> int:
+        """Frames from the start of one chunk to that of the next.
+
+        Raises:
+          InputError: Picture and sound have no step together there.
+        """
+        step = self.frames_per_step
+        frames = round(hop_seconds * self.frame_rate)
+        exact = abs(hop_seconds * self.frame_rate - frames) < 1e-6
+        if not exact or frames <= 0 or frames % step:
+            raise InputError(
+                f"the hop is {hop_seconds:g} s, expected a multiple of"
+                f" {step / self.frame_rate:g} s above 0: only there picture and sound"
+                " have a step together"
+            )
+        return frames
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any], where: str) -> "ChunkSpec":
+        """Reads what `to_json` wrote; `where` names the source in an error."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(fields, dict) or set(fields) != known:
+            raise InputError(
+                f"{where}: the chunk spec has the fields {sorted(fields)}, expected"
+                f" {sorted(known)}; was it made by another version of tfmds?"
+            )
+        return cls(**fields)
+
+    def check_same(self, other: "ChunkSpec", mine: str, others: str) -> None:
+        """Raises InputError naming both values of each field that differs."""
+        differing = [
+            f"{name} is {value} in {mine} and {getattr(other, name)} in {others}"
+            for name, value in self.to_json().items()
+            if value != getattr(other, name)
+        ]
+        if differing:
+            raise InputError(
+                f"{mine} and {others} were made with different chunk specs:"
+                f" {'; '.join(differing)}. Preprocess the videos again with the spec"
+                " of the model, or train a model on this data set."
+            )
+
+
+# What of a face crop the visual stream sees: (top, left, height, width) as shares of
+# the crop. The paper takes all of it; the mouth alone suits small networks.
+REGIONS = {
+    "face": (0.0, 0.0, 1.0, 1.0),
+    "mouth": (0.30, 0.25, 0.50, 0.50),
+}
