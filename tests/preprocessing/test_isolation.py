@@ -1,0 +1,50 @@
+import os
+
+import pytest
+
+from tests import media as make
+from tests.faults import faulty  # noqa: F401
+from tfmds import spec
+from tfmds.preprocessing import isolation, tracks
+from tfmds.preprocessing.options import Options
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    path = tmp_path_factory.mktemp("head") / "v.mp4"
+    return make.write_video(path, [make.talking_head()] * 75, 30, make.tone(2.5))
+
+
+def read(reader):
+    return [segment.to_bytes() for segment in reader], reader.summary
+
+
+def test_a_process_of_its_own_finds_the_same(head):
+    seconds = []
+    options = Options(max_record_seconds=1)
+    isolated = isolation.read_tracks(head, options, on_progress=seconds.append)
+    segments, summary = read(isolated)
+    assert len(segments) == 2
+    expected, its_summary = read(tracks.read_tracks(head, options))
+    assert (len(segments), summary) == (len(expected), its_summary)
+    assert seconds == sorted(seconds)
+    assert seconds[-1] == pytest.approx(2.5)
+
+
+def test_a_video_may_take_only_so_long(head):
+    segments, summary = read(isolation.read_tracks(head, max_seconds=0))
+    assert (segments, summary.status) == ([], spec.DECODE_ERROR)
+    assert "longer than" in summary.reason
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("exit", "ended with exit code 3"), ("memory", "MemoryError")],
+)
+def test_a_fault_costs_one_video(head, tmp_path, fault, reason):
+    path = tmp_path / f"{fault}.mp4"
+    os.link(head, path)
+    segments, summary = read(isolation.read_tracks(path))
+    assert (segments, summary.status) == ([], spec.DECODE_ERROR)
+    assert reason in summary.reason

@@ -1,0 +1,1 @@
+"""A video becomes track records: decoding, faces, MFCC."""

@@ -1,0 +1,170 @@
+"""Faces as boxes: linked to tracks, smoothed, and framed as in the paper."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.picture import Window
+
+# A box is (left, top, right, bottom) in pixels of the upright picture.
+Box = np.ndarray
+
+# Two detections that overlap by more than this part of the smaller are one face.
+_SAME_FACE = 0.7
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection of two boxes over their union."""
+    common = _intersection(a, b)
+    return common / (_area(a) + _area(b) - common)
+
+
+def without_doubles(boxes: Iterable[Box]) -> list[Box]:
+    """Keeps the first of the boxes that lie on one face."""
+    kept: list[Box] = []
+    for box in boxes:
+        if all(
+            _intersection(box, other) <= _SAME_FACE * min(_area(box), _area(other))
+            for other in kept
+        ):
+            kept.append(box)
+    return kept
+
+
+def _intersection(a: Box, b: Box) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, width) * max(0.0, height)
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def size_of(box: Box) -> float:
+    """The larger side of a box in pixels."""
+    return max(box[2] - box[0], box[3] - box[1])
+
+
+@dataclasses.dataclass
+class Track:
+    """A face followed through a shot.
+
+    Attributes:
+      number: Counts the tracks of a video in the order they begin.
+      frames: Where the face was detected, ascending.
+      boxes: Its box on each of these.
+      is_over: No more detections will be added.
+    """
+
+    number: int
+    frames: list[int]
+    boxes: list[Box]
+    is_over: bool = False
+
+    def boxes_between(self, start: int, stop: int) -> np.ndarray:
+        """Boxes `[stop - start, 4]`, interpolated where there was no detection."""
+        at = np.arange(start, stop)
+        known = np.stack(self.boxes)
+        return np.stack([np.interp(at, self.frames, x) for x in known.T], axis=1)
+
+
+class Tracker:
+    """Links detections to tracks (paper, section 4)."""
+
+    def __init__(self, options: Options):
+        self._options = options
+        self._count = 0
+        self.live: list[Track] = []
+
+    def cut(self) -> None:
+        """A new shot begins: no track goes on."""
+        for track in self.live:
+            track.is_over = True
+        self.live = []
+
+    def update(self, frame: int, boxes: Sequence[Box]) -> list[Track]:
+        """Adds the detections of a frame; answers the tracks that begin with it."""
+        longest = self._options.max_missed_frames + 1
+        for track in self.live:
+            track.is_over = frame - track.frames[-1] > longest
+        self.live = [track for track in self.live if not track.is_over]
+        pairs = sorted(
+            (
+                (overlap(track.boxes[-1], box), t, b)
+                for t, track in enumerate(self.live)
+                for b, box in enumerate(boxes)
+            ),
+            key=lambda pair: -pair[0],
+        )
+        free_tracks = set(range(len(self.live)))
+        free_boxes = set(range(len(boxes)))
+        for iou, t, b in pairs:
+            if iou < self._options.min_iou:
+                break
+            if t in free_tracks and b in free_boxes:
+                self.live[t].frames.append(frame)
+                self.live[t].boxes.append(boxes[b])
+                free_tracks.remove(t)
+                free_boxes.remove(b)
+        new = []
+        for b in sorted(free_boxes):
+            new.append(Track(self._count, [frame], [boxes[b]]))
+            self._count += 1
+        self.live += new
+        return new
+
+
+def smooth(boxes: np.ndarray, start: int, stop: int, num_frames: int) -> np.ndarray:
+    """Median of centre and size of a box over the frames around it.
+
+    Args:
+      boxes: `[n, 4]`, a box a frame.
+      start: First row wanted.
+      stop: The one after the last.
+      num_frames: Odd width of the median; at the ends of `boxes` it has fewer.
+
+    Returns:
+      `[stop - start, 5]`: centre x and y, width, height, larger side.
+    """
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    values = np.stack(
+        [
+            (boxes[:, 0] + boxes[:, 2]) / 2,
+            (boxes[:, 1] + boxes[:, 3]) / 2,
+            width,
+            height,
+            np.maximum(width, height),
+        ],
+        axis=1,
+    )
+    half = num_frames // 2
+    return np.stack(
+        [
+            np.median(values[max(0, i - half) : i + half + 1], axis=0)
+            for i in range(start, stop)
+        ]
+    )
+
+
+def crop_window(x: float, y: float, side: float) -> Window:
+    """What is cut out around a face (paper's public code).
+
+    With s half of `side` it spans 1.4 s to the left and right of the face's centre,
+    and from s above to 1.8 s below it: more of the chin than of the forehead.
+    """
+    s = side / 2
+    return Window(left=x - 1.4 * s, top=y - s, side=2.8 * s)
+
+
+def window_until_next(box: Box) -> Window:
+    """What may be cut out of the coming frames, if the face is found again.
+
+    A box that overlaps by half (IoU) lies within half a side of this one and is at
+    most twice its size.
+    """
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    s = size_of(box) / 2
+    return Window(left=x - 4 * s, top=y - 3.2 * s, side=8 * s)

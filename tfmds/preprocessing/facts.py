@@ -1,0 +1,59 @@
+"""What a media file is, beside what is seen and heard in it: sizes, rates, codecs."""
+
+import os
+
+import av
+import numpy as np
+
+from tfmds.data.data_set import MediaFacts
+from tfmds.preprocessing import media
+
+# Silence at the start is looked for no further, in seconds.
+_LONGEST_SILENCE = 10.0
+
+
+def read(
+    path: os.PathLike | str, sound_path: os.PathLike | str | None = None
+) -> MediaFacts:
+    """Reads them from the headers, and the silence from the first sound.
+
+    Raises nothing: what a file does not tell is left out.
+
+    Args:
+      path: The video.
+      sound_path: A file with the sound, where it is not in the video.
+    """
+    facts = {"bytes": os.path.getsize(path) if os.path.exists(path) else 0}
+    try:
+        with media.open_container(path) as container:
+            for stream in container.streams.video[:1]:
+                facts |= {
+                    "width": stream.width,
+                    "height": stream.height,
+                    "frame_rate": round(float(stream.average_rate or 0), 3),
+                    "video_codec": stream.codec_context.name,
+                }
+        with media.open_container(sound_path or path) as container:
+            for stream in container.streams.audio[:1]:
+                facts |= {
+                    "audio_codec": stream.codec_context.name,
+                    "sample_rate": stream.sample_rate,
+                    "channels": stream.channels,
+                    "leading_silence": _leading_silence(container, stream),
+                }
+    except (media.MediaError, av.FFmpegError, OSError, ValueError):
+        pass
+    return MediaFacts(**facts)
+
+
+def _leading_silence(container, stream) -> float | None:
+    """Seconds of silence before the first sound, None where there is none at all."""
+    rate = stream.sample_rate
+    errors: list[str] = []
+    for start, samples in media.resampled(container, stream, rate, None, errors.append):
+        heard = np.flatnonzero(np.abs(samples) > media.SILENCE)
+        if len(heard):
+            return round((start + int(heard[0])) / rate, 4)
+        if start > _LONGEST_SILENCE * rate:
+            return _LONGEST_SILENCE
+    return None

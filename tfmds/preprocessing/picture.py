@@ -1,0 +1,201 @@
+"""A decoded picture, cut and scaled before it is converted to RGB."""
+
+import dataclasses
+import threading
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+# Chroma of these formats can be cut at pixels that are multiples of (x, y).
+_CHROMA_STEPS = {
+    "yuv420p": (2, 2),
+    "yuvj420p": (2, 2),
+    "yuv422p": (2, 1),
+    "yuvj422p": (2, 1),
+    "yuv444p": (1, 1),
+    "yuvj444p": (1, 1),
+    "gray": (1, 1),
+}
+# What lies outside of the picture, as in the public code of SyncNet, which the
+# paper's preprocessing follows.
+_BORDER = 110
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A square in pixels of the upright picture; may reach beyond its border."""
+
+    left: float
+    top: float
+    side: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A frame, or a part of one, that knows its place in the upright picture.
+
+    Attributes:
+      frame: The pixels as stored, in a planar 8 bit format.
+      width: Width of the whole upright picture in pixels.
+      height: Height of the same.
+      to_frame: `[2, 3]`, takes (x, y, 1) in the upright picture to pixels of `frame`.
+    """
+
+    frame: av.VideoFrame
+    width: int
+    height: int
+    to_frame: np.ndarray
+
+    @classmethod
+    def from_frame(cls, frame: av.VideoFrame, quarter_turns: int = 0) -> "Picture":
+        """Takes a decoded frame.
+
+        Args:
+          frame: Any format and size.
+          quarter_turns: How often the frame must be turned counterclockwise by 90
+            degrees to be upright.
+        """
+        if frame.format.name not in _CHROMA_STEPS:
+            frame = frame.reformat(format="yuv420p")
+        w, h = frame.width, frame.height
+        turns = quarter_turns % 4
+        to_frame = {
+            0: [[1, 0, 0], [0, 1, 0]],
+            1: [[0, -1, w], [1, 0, 0]],
+            2: [[-1, 0, w], [0, -1, h]],
+            3: [[0, 1, 0], [-1, 0, h]],
+        }[turns]
+        if turns % 2:
+            w, h = h, w
+        return cls(frame, w, h, np.array(to_frame, np.float64))
+
+    def num_bytes(self) -> int:
+        """Memory that the pixels take."""
+        return sum(plane.buffer_size for plane in self.frame.planes)
+
+    def luma(self, step: int) -> np.ndarray:
+        """Brightness of every `step`-th pixel in both directions, as stored."""
+        return _plane(self.frame, 0)[::step, ::step]
+
+    def scaled(self, scale: float) -> np.ndarray:
+        """The whole upright picture as RGB, uint8 `[h, w, 3]`, times `scale`."""
+        width = max(1, round(self.frame.width * scale))
+        height = max(1, round(self.frame.height * scale))
+        rgb = _to_rgb(_scalers.whole, self.frame, width, height)
+        (a, b, _), (c, _, _) = self.to_frame
+        # Upright is the picture as stored, turned as the map says.
+        turns = {(1, 0): 0, (0, 1): 1, (-1, 0): 2, (0, -1): 3}[(round(a), round(c))]
+        return np.ascontiguousarray(np.rot90(rgb, turns))
+
+    def part(self, window: Window, max_scale: float) -> "Picture":
+        """The pixels of a window on their own, so that the rest can be let go.
+
+        Args:
+          window: What is kept, as far as it lies in the picture.
+          max_scale: Pixels kept for a pixel of the picture, where less than one.
+        """
+        left, top, right, bottom = self._cut_corners(window)
+        frame = _cut(self.frame, left, top, right, bottom)
+        to_frame = self.to_frame - [[0, 0, left], [0, 0, top]]
+        if max_scale < 1:
+            width = max(2, round(frame.width * max_scale))
+            height = max(2, round(frame.height * max_scale))
+            zoom = np.array([[width / frame.width], [height / frame.height]])
+            frame = _scalers.part.reformat(frame, width, height, interpolation="AREA")
+            to_frame = to_frame * zoom
+        return dataclasses.replace(self, frame=frame, to_frame=to_frame)
+
+    def crop(self, window: Window, size: int) -> np.ndarray:
+        """The window as RGB, uint8 `[size, size, 3]`, with a grey border."""
+        left, top, right, bottom = self._cut_corners(window)
+        part = _cut(self.frame, left, top, right, bottom)
+        # The scaler brings the window to its size, the warp moves it by what is
+        # less than a pixel, turns it upright and adds the border.
+        pixels = window.side * np.abs(self.to_frame[:, :2]).sum(axis=1)
+        width = max(1, round(part.width * size / pixels[0]))
+        height = max(1, round(part.height * size / pixels[1]))
+        rgb = _to_rgb(_scalers.crop, part, width, height)
+        zoom = np.array([[width / part.width], [height / part.height]])
+        to_part = (self.to_frame - [[0, 0, left], [0, 0, top]]) * zoom
+        step = window.side / size
+        # Pixel centres lie at halves.
+        to_upright = np.array(
+            [
+                [step, 0, window.left + step / 2],
+                [0, step, window.top + step / 2],
+                [0, 0, 1],
+            ]
+        )
+        matrix = to_part @ to_upright - [[0, 0, 0.5], [0, 0, 0.5]]
+        return cv2.warpAffine(
+            rgb,
+            matrix,
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(_BORDER,) * 3,
+        )
+
+    def _cut_corners(self, window: Window) -> tuple[int, int, int, int]:
+        """The smallest part of the frame that holds the window and can be cut."""
+        corners = np.array(
+            [
+                [window.left, window.left + window.side],
+                [window.top, window.top + window.side],
+                [1, 1],
+            ]
+        )
+        ends = np.sort(self.to_frame @ corners, axis=1)
+        steps = np.array(_CHROMA_STEPS[self.frame.format.name])
+        size = np.array([self.frame.width, self.frame.height])
+        # A pixel more, for the interpolation at the edge.
+        low = np.clip((np.floor(ends[:, 0]) - 1) // steps * steps, 0, None)
+        high = np.minimum(-(-(np.ceil(ends[:, 1]) + 1) // steps) * steps, size)
+        # A window beside the picture is all border, yet a part has pixels.
+        low = np.minimum(low, (size - 1) // steps * steps)
+        high = np.maximum(high, np.minimum(low + steps, size))
+        left, top, right, bottom = (int(v) for v in (*low, *high))
+        return left, top, right, bottom
+
+
+def _cut(
+    frame: av.VideoFrame, left: int, top: int, right: int, bottom: int
+) -> av.VideoFrame:
+    part = av.VideoFrame(right - left, bottom - top, frame.format.name)
+    part.colorspace = frame.colorspace
+    part.color_range = frame.color_range
+    steps = _CHROMA_STEPS[frame.format.name]
+    for i in range(len(part.planes)):
+        x, y = steps if i else (1, 1)
+        target = _plane(part, i)
+        rows, columns = target.shape
+        source = _plane(frame, i)
+        target[:] = source[top // y : top // y + rows, left // x : left // x + columns]
+    return part
+
+
+def _plane(frame: av.VideoFrame, i: int) -> np.ndarray:
+    plane = frame.planes[i]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : plane.width]
+
+
+class _Scalers(threading.local):
+    """One scaler for each use, since setting one up takes longer than scaling."""
+
+    def __init__(self):
+        self.whole = VideoReformatter()
+        self.part = VideoReformatter()
+        self.crop = VideoReformatter()
+
+
+_scalers = _Scalers()
+
+
+def _to_rgb(
+    scaler: VideoReformatter, frame: av.VideoFrame, width: int, height: int
+) -> np.ndarray:
+    rgb = scaler.reformat(frame, width, height, format="rgb24", interpolation="AREA")
+    return rgb.to_ndarray()

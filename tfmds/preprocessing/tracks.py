@@ -1,0 +1,481 @@
+"""A video becomes track segments, in one pass and with bounded memory."""
+
+import dataclasses
+import itertools
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tfmds import spec
+from tfmds.data.data_set import MediaFacts
+from tfmds.data.records import TrackSegment
+from tfmds.preprocessing import faces, facts, shots, sources
+from tfmds.preprocessing.detector import Search, shared_detector
+from tfmds.preprocessing.media import Media, MediaError, Sound
+from tfmds.preprocessing.mfcc import mfcc
+from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.picture import Picture
+
+# Decoded pictures that are held and searched together, at most.
+_BATCH_FRAMES = 48
+_BATCH_BYTES = 100_000_000
+# Kept pixels of a frame whose box is not known yet, as a multiple of a crop's.
+_SPARE_RESOLUTION = 2.0
+# Bytes of segments that wait in memory; more of them wait in a temporary file.
+_HELD_BYTES = 20_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What became of a video.
+
+    Attributes:
+      status: One of `spec.STATUSES`.
+      reason: Why it is not usable; where it is, what is to be known about it.
+      seconds: Length of the picture that was looked at.
+      tracks: Faces that were followed and kept.
+      chunks: Whole seconds of these faces.
+      seconds_without_face: What no kept track covers.
+      media: What its file is.
+    """
+
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+    tracks: int = 0
+    chunks: int = 0
+    seconds_without_face: float = 0.0
+    media: MediaFacts = MediaFacts()
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Summary":
+        """The inverse of `to_json`."""
+        return cls(**fields | {"media": MediaFacts(**fields["media"])})
+
+
+class TrackReader:
+    """Yields the segments of a video once it was read to its end.
+
+    Every face that meets the rules is a track of its own; `options.tracks` says
+    which of them are kept.
+
+    Attributes:
+      summary: What became of the video; stands when the iteration has ended.
+    """
+
+    def __init__(
+        self,
+        path: os.PathLike | str,
+        options: Options,
+        chunk_spec: spec.ChunkSpec,
+        sound_path: os.PathLike | str | None,
+        num_threads: int,
+        on_progress: Callable[[float], None] = lambda _: None,
+    ):
+        self._path = path
+        self._options = options
+        self._spec = chunk_spec
+        self._sound_path = sound_path
+        self._num_threads = num_threads
+        self._on_progress = on_progress
+        self.summary = Summary(spec.DECODE_ERROR, "it was not read to its end")
+
+    def __iter__(self) -> Iterator[TrackSegment]:
+        with _Held(self._options, self._spec) as held:
+            try:
+                with sources.local_file(
+                    self._path, self._options.max_video_bytes
+                ) as path:
+                    summary = self._read_into(held, path)
+                    known = facts.read(path, self._sound_path)
+            except MediaError as e:
+                self.summary = Summary(e.status, e.reason)
+                return
+            self.summary = dataclasses.replace(summary, media=known)
+            yield from held.segments()
+
+    def _read_into(self, held: "_Held", path: str) -> Summary:
+        try:
+            media = Media(
+                path, self._spec, self._sound_path, self._num_threads, self._options
+            )
+        except MediaError as e:
+            return Summary(e.status, e.reason)
+        with media:
+            followed = _Followed(media.sound, self._options, self._spec)
+            pictures = shots.mark_cuts(media.pictures())
+            for batch in _batches(pictures, self._options):
+                held.add(followed.add(batch))
+                self._on_progress(followed.seconds)
+            held.add(followed.end())
+            held.choose()
+            return followed.summarize(held.stretches, media.damage)
+
+
+def read_tracks(
+    path: os.PathLike | str,
+    options: Options | None = None,
+    *,
+    chunk_spec: spec.ChunkSpec | None = None,
+    sound_path: os.PathLike | str | None = None,
+    num_threads: int = 0,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> TrackReader:
+    """Finds, follows and cuts out the faces of a video, with the sound of their time.
+
+    A video that cannot be used raises nothing: it yields no segments, and the
+    summary tells why.
+
+    Args:
+      path: The video, also in a zip archive: `part.zip/x.mp4`.
+      options: How faces are found and stored.
+      chunk_spec: Rates and sizes of what is made.
+      sound_path: A file with the sound, where it is not in the video.
+      num_threads: Threads that decode pictures, 0 for one a core.
+      on_progress: Is told how many seconds of the video were read, now and then.
+
+    Returns:
+      An iterable over `TrackSegment` with a `summary` after its end.
+    """
+    return TrackReader(
+        path, options or Options(), chunk_spec or spec.ChunkSpec(), sound_path,
+        num_threads, on_progress,
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stretch:
+    """Where a segment lies, in its video and among those that are held."""
+
+    track: int
+    # Frames of the video.
+    start: int
+    length: int
+    # Mean size of the face in pixels.
+    size: float
+    position: int
+    num_bytes: int
+
+
+class _Held:
+    """Segments that wait until it is known what becomes of their video.
+
+    Attributes:
+      stretches: What is held, in order.
+    """
+
+    def __init__(self, options: Options, chunk_spec: spec.ChunkSpec):
+        self._options = options
+        self._spec = chunk_spec
+        self._file = tempfile.SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115
+        self.stretches: list[_Stretch] = []
+
+    def __enter__(self) -> "_Held":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def add(self, segments: Iterable[TrackSegment]) -> None:
+        for segment in segments:
+            data = segment.to_bytes()
+            start = segment.start_seconds - self._options.skip_leading_ms / 1000
+            self.stretches.append(
+                _Stretch(
+                    track=segment.track,
+                    start=round(start * self._spec.frame_rate),
+                    length=len(segment.frames),
+                    size=float(np.mean([faces.size_of(box) for box in segment.boxes])),
+                    position=self._file.tell(),
+                    num_bytes=len(data),
+                )
+            )
+            self._file.write(data)
+
+    def choose(self) -> None:
+        """Lets go of the tracks that the options do not want."""
+        if self._options.tracks == "all" or not self.stretches:
+            return
+        lengths: Counter[int] = Counter()
+        sizes: Counter[int] = Counter()
+        for s in self.stretches:
+            lengths[s.track] += s.length
+            sizes[s.track] += s.length * s.size
+        longest = self._options.tracks == "longest"
+        chosen = min(
+            lengths,
+            key=lambda t: (-lengths[t] if longest else -sizes[t] / lengths[t], t),
+        )
+        self.stretches = [s for s in self.stretches if s.track == chosen]
+
+    def segments(self) -> Iterator[TrackSegment]:
+        """What is held, in order."""
+        for stretch in self.stretches:
+            self._file.seek(stretch.position)
+            yield TrackSegment.from_bytes(self._file.read(stretch.num_bytes))
+
+
+Marked = tuple[Picture, bool]
+
+
+def _batches(pictures: Iterator[Marked], options: Options) -> Iterator[list[Marked]]:
+    """Pictures with their marks, as many as may be held at a time."""
+    every = options.search_every
+    for first in pictures:
+        size = min(_BATCH_FRAMES, max(8, _BATCH_BYTES // first[0].num_bytes()))
+        # Each batch is searched at its end: that should be where one is due anyway.
+        size = size // every * every or size
+        yield [first, *itertools.islice(pictures, size - 1)]
+
+
+class _Followed:
+    """The faces of a video, as far as it was read."""
+
+    def __init__(self, sound: Sound, options: Options, chunk_spec: spec.ChunkSpec):
+        self._sound = sound
+        self._options = options
+        self._spec = chunk_spec
+        self._search = Search(shared_detector(), options)
+        self._tracker = faces.Tracker(options)
+        self._crops: list[_TrackCrops] = []
+        self._num_frames = 0
+        self._num_tracks = 0
+        self._longest = 0
+        self._largest = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How much of the video was looked at."""
+        return self._num_frames / self._spec.frame_rate
+
+    def add(self, batch: Sequence[Marked]) -> Iterator[TrackSegment]:
+        """Takes the next pictures; yields the segments that they complete."""
+        start = self._num_frames
+        self._num_frames += len(batch)
+        pictures = [picture for picture, _ in batch]
+        cuts = {i for i, (_, is_cut) in enumerate(batch, start) if is_cut}
+        found = self._search.find(start, pictures, cuts)
+        for i in range(start, self._num_frames):
+            if i in cuts:
+                self._tracker.cut()
+            if i in found:
+                new = self._tracker.update(i, found[i])
+                if len(self._tracker.live) > self._options.max_tracks:
+                    raise MediaError(
+                        spec.DECODE_ERROR,
+                        f"more than {self._options.max_tracks} faces (max_tracks) are"
+                        f" in view at {i / self._spec.frame_rate:.1f} s",
+                    )
+                self._crops += [
+                    _TrackCrops(track, self._options, self._spec) for track in new
+                ]
+        for crops in self._crops:
+            crops.add(start, pictures)
+        yield from self._completed()
+        rate = self._spec.sample_rate // self._spec.frame_rate
+        needed = min([c.start for c in self._crops], default=self._num_frames)
+        self._sound.forget(needed * rate - 1)
+
+    def end(self) -> Iterator[TrackSegment]:
+        """Yields what is left when there are no more pictures."""
+        self._tracker.cut()
+        yield from self._completed()
+
+    def summarize(self, stretches: Sequence[_Stretch], damage: str) -> Summary:
+        """What became of the video, of which these stretches are kept."""
+        seconds = self.seconds
+        num_chunks = sum(s.length // self._spec.num_frames for s in stretches)
+        covered = bytearray(self._num_frames)
+        for s in stretches:
+            covered[s.start : s.start + s.length] = b"\1" * s.length
+        if num_chunks:
+            status, reason = spec.OK, damage
+        elif damage:
+            status, reason = spec.DECODE_ERROR, damage
+        else:
+            status, reason = self._why_none(seconds)
+        notes = [reason] if reason else []
+        if num_chunks and self._sound.end is not None:
+            silent = seconds - self._sound.end / self._spec.sample_rate
+            if silent > 1:
+                notes.append(f"its sound ends {silent:.1f} s before its picture")
+        return Summary(
+            status=status,
+            reason="; ".join(notes),
+            seconds=round(seconds, 3),
+            tracks=len({s.track for s in stretches}),
+            chunks=num_chunks,
+            seconds_without_face=round(covered.count(0) / self._spec.frame_rate, 3),
+        )
+
+    def _why_none(self, seconds: float) -> tuple[str, str]:
+        options, rate = self._options, self._spec.frame_rate
+        least = options.min_track_frames / rate
+        if self._num_frames < options.min_track_frames:
+            return spec.TOO_SHORT, (
+                f"its picture lasts {seconds:.2f} s, a track needs at least"
+                f" {least:.2f} s"
+            )
+        if not self._longest:
+            return spec.NO_FACE, "no face was found in it"
+        if self._longest < options.min_track_frames:
+            return spec.NO_FACE, (
+                f"no face is in view for longer than {self._longest / rate:.2f} s,"
+                f" a track needs at least {least:.2f} s"
+            )
+        return spec.NO_FACE, (
+            f"its largest face has {self._largest:.0f} pixels in the mean, at least"
+            f" {options.min_face_size} are needed"
+        )
+
+    def _completed(self) -> Iterator[TrackSegment]:
+        for crops in self._crops:
+            for segment in crops.segments(self._sound):
+                if crops.number is None:
+                    crops.number = self._num_tracks
+                    self._num_tracks += 1
+                skipped = self._options.skip_leading_ms / 1000
+                yield dataclasses.replace(
+                    segment,
+                    track=crops.number,
+                    start_seconds=segment.start_seconds + skipped,
+                )
+            if crops.track.is_over:
+                self._longest = max(self._longest, crops.num_known)
+                if crops.num_known >= self._options.min_track_frames:
+                    self._largest = max(self._largest, crops.mean_size)
+        self._crops = [crops for crops in self._crops if not crops.track.is_over]
+
+
+class _TrackCrops:
+    """Crops of one track, made as soon as its box on a frame is known.
+
+    Attributes:
+      track: The detections; grows.
+      number: Number among the tracks that are kept, None before the first segment.
+      start: First frame of the segment in the making.
+    """
+
+    def __init__(
+        self, track: faces.Track, options: Options, chunk_spec: spec.ChunkSpec
+    ):
+        self.track = track
+        self.number: int | None = None
+        self._options = options
+        self._spec = chunk_spec
+        self._first = self.start = track.frames[0]
+        # The pictures of the frames that are not cut out yet.
+        self._pictures: list[Picture] = []
+        self._jpegs: list[bytes] = []
+        self._boxes: list[np.ndarray] = []
+        self._sum_of_sizes = 0.0
+
+    @property
+    def num_known(self) -> int:
+        """Frames from the first to the last detection."""
+        return self.track.frames[-1] - self._first + 1
+
+    @property
+    def mean_size(self) -> float:
+        """Mean size of the face on the frames that are cut out, in pixels."""
+        return self._sum_of_sizes / max(1, self._next - self._first)
+
+    @property
+    def _next(self) -> int:
+        return self.start + len(self._jpegs)
+
+    def add(self, start: int, pictures: Sequence[Picture]) -> None:
+        """Cuts out what can be cut out of a batch, and keeps what else may be needed.
+
+        Args:
+          start: Frame of the first picture.
+          pictures: The whole batch.
+        """
+        at = self._next + len(self._pictures)
+        self._pictures += pictures[max(0, at - start) :]
+        last, over = self.track.frames[-1], self.track.is_over
+        half = self._options.smoothing_frames // 2
+        stop = last + 1 if over else max(self._next, last + 1 - half)
+        self._cut_until(stop)
+        if over:
+            self._pictures = []
+            return
+        window = faces.window_until_next(self.track.boxes[-1])
+        pixels = _SPARE_RESOLUTION * self._spec.crop_size
+        scale = pixels / (1.4 * faces.size_of(self.track.boxes[-1]))
+        kept = self._next + len(self._pictures) - start
+        for i in range(max(0, len(self._pictures) - kept), len(self._pictures)):
+            self._pictures[i] = self._pictures[i].part(window, scale)
+
+    def segments(self, sound: Sound) -> Iterator[TrackSegment]:
+        """Yields what is long enough, with `track` left at -1 and nothing skipped."""
+        if self.track.is_over:
+            self._cut_until(self.track.frames[-1] + 1)
+        if self.num_known < self._options.min_track_frames:
+            return
+        most = self._options.max_record_seconds * self._spec.frame_rate
+        while len(self._jpegs) >= most:
+            yield from self._segment(most, sound)
+        if self.track.is_over and len(self._jpegs) >= self._spec.num_frames:
+            yield from self._segment(len(self._jpegs), sound)
+
+    def _segment(self, length: int, sound: Sound) -> Iterator[TrackSegment]:
+        # The mean is that of the track so far, since an hour of crops would not
+        # wait in memory for its end.
+        if self.mean_size >= self._options.min_face_size:
+            yield TrackSegment(
+                frames=self._jpegs[:length],
+                mfcc=self._mfcc(length, sound),
+                start_seconds=self.start / self._spec.frame_rate,
+                track=-1,
+                boxes=np.stack(self._boxes[:length]).astype(np.float32),
+            )
+        self.start += length
+        del self._jpegs[:length], self._boxes[:length]
+
+    def _mfcc(self, length: int, sound: Sound) -> np.ndarray:
+        start = self.start * self._spec.sample_rate // self._spec.frame_rate
+        count = self._spec.mfcc_frames_in(length)
+        samples = (count - 1) * self._spec.mfcc_hop + self._spec.mfcc_window
+        if self.start == self._first:
+            return mfcc(sound.read(start, start + samples), self._spec, None, count)
+        heard = sound.read(start - 1, start + samples)
+        return mfcc(heard[1:], self._spec, float(heard[0]), count)
+
+    def _cut_until(self, stop: int) -> None:
+        if stop <= self._next:
+            return
+        half = self._options.smoothing_frames // 2
+        low = max(self._first, self._next - half)
+        high = min(self.track.frames[-1] + 1, stop + half)
+        known = self.track.boxes_between(low, high)
+        paths = faces.smooth(
+            known, self._next - low, stop - low, self._options.smoothing_frames
+        )
+        for x, y, width, height, side in paths:
+            picture = self._pictures.pop(0)
+            crop = picture.crop(faces.crop_window(x, y, side), self._spec.crop_size)
+            self._jpegs.append(self._encode(crop))
+            self._boxes.append(
+                np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
+            )
+            self._sum_of_sizes += side
+
+    def _encode(self, crop: np.ndarray) -> bytes:
+        crop = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
+        most = self._options.max_bytes_per_second / self._spec.frame_rate
+        quality = self._options.jpeg_quality
+        while True:
+            _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            if len(data) <= most or quality <= 10:
+                return data.tobytes()
+            quality -= 10
