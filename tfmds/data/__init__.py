@@ -1,0 +1,1 @@
+"""Manifests and track records on disk, and the tf.data pipeline over them."""

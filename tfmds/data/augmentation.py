@@ -1,0 +1,126 @@
+"""Variation of training chunks, alike for all frames of a chunk; stateless."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+# Largest move of the window, as a share of its side, and largest change of its size.
+_SHIFT = 0.08
+_ZOOM = 0.12
+_BRIGHTNESS = 0.2
+_CONTRAST = 0.2
+_SATURATION = 0.5
+# Share of chunks whose pictures are blurred, and to what share of the pixels at most.
+_BLURRED = 0.3
+_BLUR = 0.4
+# Share of chunks whose pictures pass JPEG once more, and the lowest quality.
+_COMPRESSED = 0.2
+_QUALITY = 20
+# Standard deviation of the noise on MFCC frames, as a share of each coefficient's own.
+_MFCC_NOISE = 0.2
+# Largest gain in nepers on the first coefficient, which is a log energy.
+_GAIN = 1.0
+# Longest masks on the MFCC, in frames and in coefficients (SpecAugment, Park 2019).
+_TIME_MASK = 12
+_COEFFICIENT_MASK = 2
+
+
+def shifted_window(box: Sequence[int], side: int, seed: tf.Tensor) -> tf.Tensor:
+    """Moves and scales a window (top, left, height, width) inside the face crop.
+
+    Args:
+      box: Where it stands by rights, in pixels.
+      side: Side of the face crop in pixels.
+      seed: int `[2]`.
+
+    Returns:
+      int32 `[4]`.
+    """
+    top, left, height, width = box
+    move = tf.random.stateless_uniform([3], seed, -1.0, 1.0)
+    zoom = 1 + _ZOOM * move[0]
+    size = tf.minimum(tf.stack([height * zoom, width * zoom]), float(side))
+    centre = tf.stack([top + height / 2, left + width / 2])
+    first = centre - size / 2 + _SHIFT * size * move[1:]
+    first = tf.clip_by_value(first, 0.0, side - size)
+    return tf.cast(tf.concat([first, size], 0), tf.int32)
+
+
+def vary(
+    frames: tf.Tensor, mfcc: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Varies a chunk's pictures and sound.
+
+    Args:
+      frames: uint8 `[t, s, s, 3]`.
+      mfcc: float32 `[13, 99]`.
+      seed: int `[2]`.
+
+    Returns:
+      The same shapes and dtypes.
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 2)
+    return vary_frames(frames, seeds[0]), vary_mfcc(mfcc, seeds[1])
+
+
+def vary_frames(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Mirrors, relights, colours, blurs, compresses pictures uint8 `[t, s, s, 3]`."""
+    draw = tf.random.stateless_uniform([10], seed)
+    sign = 2 * draw - 1
+    frames = tf.cond(draw[0] < 0.5, lambda: frames[:, :, ::-1], lambda: frames)
+    pictures = tf.cast(frames, tf.float32)
+    # One matrix on the colours: towards or from grey, away from the mean, tinted.
+    grey = tf.fill([3, 3], 1 / 3)
+    colour = grey + (tf.eye(3) - grey) * (1 + _SATURATION * sign[6])
+    contrast = 1 + _CONTRAST * sign[5]
+    tint = 1 + _BRIGHTNESS * (0.7 * sign[1] + 0.3 * sign[2:5])
+    offset = (1 - contrast) * tf.reduce_mean(pictures) * tint
+    flat = tf.reshape(pictures, [-1, 3]) @ (colour * contrast * tint) + offset
+    pictures = tf.reshape(flat, frames.shape)
+    share = _BLUR + (1 - _BLUR) * draw[7] / _BLURRED
+    pictures = tf.cond(
+        draw[7] < _BLURRED, lambda: _blur(pictures, share), lambda: pictures
+    )
+    frames = tf.cast(tf.clip_by_value(pictures, 0, 255), tf.uint8)
+    quality = _QUALITY + (100 - _QUALITY) * draw[8] / _COMPRESSED
+    return tf.cond(
+        draw[8] < _COMPRESSED, lambda: _compress(frames, quality), lambda: frames
+    )
+
+
+def vary_mfcc(mfcc: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Adds gain and noise to MFCC float32 `[13, 99]`, and masks times and coefficients.
+
+    What is masked becomes the coefficient's mean over the chunk.
+    """
+    seeds = tf.random.experimental.stateless_split(seed, 2)
+    draw = tf.random.stateless_uniform([5], seeds[0])
+    mean = tf.reduce_mean(mfcc, 1, keepdims=True)
+    spread = tf.math.reduce_std(mfcc, axis=1, keepdims=True)
+    noise = tf.random.stateless_normal(tf.shape(mfcc), seeds[1])
+    gain = tf.pad([[_GAIN * (2 * draw[0] - 1)]], [[0, mfcc.shape[0] - 1], [0, 0]])
+    varied = mfcc + _MFCC_NOISE * spread * noise
+    times = _mask(mfcc.shape[1], _TIME_MASK, draw[1:3])
+    coefficients = _mask(mfcc.shape[0], _COEFFICIENT_MASK, draw[3:5])
+    return tf.where(times[None] | coefficients[:, None], mean, varied) + gain
+
+
+def _blur(pictures: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    size = pictures.shape[1:3]
+    few = tf.cast(tf.cast(size, tf.float32) * share, tf.int32)
+    return tf.image.resize(tf.image.resize(pictures, few, antialias=True), size)
+
+
+def _compress(frames: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+    # One tall picture: a call for each frame would cost more than the compression.
+    tall = tf.reshape(frames, [-1, *frames.shape[2:]])
+    tall = tf.image.adjust_jpeg_quality(tall, tf.cast(quality, tf.int32))
+    return tf.reshape(tall, frames.shape)
+
+
+def _mask(length: int, longest: int, draw: tf.Tensor) -> tf.Tensor:
+    """Bool `[length]`, true in one stretch of at most `longest`."""
+    width = tf.floor(draw[0] * (longest + 1))
+    first = tf.floor(draw[1] * (length - width + 1))
+    place = tf.range(length, dtype=tf.float32)
+    return (place >= first) & (place < first + width)

@@ -1,0 +1,242 @@
+"""A data set on disk: shards of track records, `tfmds.json`, `videos.csv`."""
+
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from etils import epath
+
+from tfmds import files, spec
+from tfmds.data import manifest
+from tfmds.errors import InputError
+
+INFO_FILE = "tfmds.json"
+VIDEOS_FILE = "videos.csv"
+# What a run has finished so far; gone when the data set is whole.
+WORK_DIR = ".incomplete"
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaFacts:
+    """What a media file is; 0, "" or None where it does not tell.
+
+    Attributes:
+      bytes: Size of the file.
+      width: Of the picture in pixels, as it is stored.
+      height: The same.
+      frame_rate: Pictures a second in the mean.
+      video_codec: Name of the codec, such as `h264`.
+      audio_codec: The same, such as `aac`.
+      sample_rate: Sound samples a second.
+      channels: Of the sound.
+      leading_silence: Seconds until something is to be heard, 10 where it is more.
+    """
+
+    bytes: int = 0
+    width: int = 0
+    height: int = 0
+    frame_rate: float = 0.0
+    video_codec: str = ""
+    audio_codec: str = ""
+    sample_rate: int = 0
+    channels: int = 0
+    leading_silence: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoRow:
+    """A row of videos.csv.
+
+    Attributes:
+      video: The row of the manifest.
+      status: What became of it, one of `spec.STATUSES`.
+      reason: Why it is not usable, or what is to be known about it.
+      tracks: Faces that were followed.
+      chunks: Whole seconds of these faces in the records.
+      seconds: Length of the picture that was looked at.
+      media: What its file is.
+    """
+
+    video: manifest.Video
+    status: str
+    reason: str
+    tracks: int
+    chunks: int
+    seconds: float
+    media: MediaFacts = MediaFacts()
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """A data set that is whole.
+
+    Attributes:
+      path: Its directory.
+      name: The name its shards begin with.
+      spec: Shape and rate of its chunks.
+      splits: The splits that have videos, in the order train, validation, test.
+      info: Everything that tfmds.json states.
+    """
+
+    path: epath.Path
+    name: str
+    spec: spec.ChunkSpec
+    splits: tuple[str, ...]
+    info: dict[str, Any]
+
+    @classmethod
+    def load(cls, data_dir: os.PathLike | str) -> "DataSet":
+        """Opens the data set in a directory.
+
+        Raises:
+          InputError: There is none, it is not whole, or it has another format.
+        """
+        path = epath.Path(data_dir)
+        file = path / INFO_FILE
+        if not file.exists():
+            if (path / WORK_DIR).exists():
+                raise InputError(
+                    f"{path}: this data set is not whole, its preprocessing still"
+                    " runs or was stopped. Run the same preprocess command again"
+                    " to finish it."
+                )
+            raise InputError(
+                f"{path}: there is no data set here ({INFO_FILE} is missing). Make"
+                " one with python -m pipelines.preprocess."
+            )
+        try:
+            info = json.loads(file.read_text())
+            version = info["format_version"]
+        except (ValueError, KeyError, TypeError) as e:
+            raise InputError(
+                f"{file}: not the description of a data set. Make the data set"
+                " again with python -m pipelines.preprocess."
+            ) from e
+        if version != spec.FORMAT_VERSION:
+            raise InputError(
+                f"{file}: the data set has format version {version}, this tfmds"
+                f" reads {spec.FORMAT_VERSION}. Preprocess the videos again, or use"
+                " the tfmds that made it."
+            )
+        return cls(
+            path=path,
+            name=info["name"],
+            spec=spec.ChunkSpec.from_json(info["chunk_spec"], os.fspath(file)),
+            splits=tuple(info["splits"]),
+            info=info,
+        )
+
+    def shards(self, split: str) -> list[epath.Path]:
+        """The files of a split, in order.
+
+        Raises:
+          InputError: There is no such split, or one of its files is missing or has
+            not the size it was written with.
+        """
+        if split not in self.splits:
+            raise InputError(
+                f"{self.path}: the data set has no split {split!r}, only"
+                f" {', '.join(self.splits)}"
+            )
+        entries = self.info["splits"][split]["shards"]
+        paths = [self.path / entry["file"] for entry in entries]
+        missing = [path.name for path in paths if not path.exists()]
+        if missing:
+            raise InputError(
+                f"{self.path}: {len(missing)} of {len(paths)} shards of the split"
+                f" {split} are missing, the first is {missing[0]}. Copy the data set"
+                " again, or preprocess into an empty directory."
+            )
+        for path, entry in zip(paths, entries, strict=True):
+            size = path.stat().length
+            if size != entry.get("bytes", size):
+                raise InputError(
+                    f"{path}: has {size} bytes and was written with"
+                    f" {entry['bytes']}. Copy the data set again; python -m"
+                    f" pipelines.inspect --data_dir={self.path} --verify looks at all"
+                    " of its shards."
+                )
+        return paths
+
+    def videos(self) -> list[VideoRow]:
+        """The rows of videos.csv: every video of the manifest, in its order."""
+        return read_videos(self.path / VIDEOS_FILE)
+
+
+def shard_name(name: str, split: str, index: int, count: int) -> str:
+    """File name of a shard: `demo-train.tfrecord-00000-of-00012`."""
+    return f"{name}-{split}.tfrecord-{index:05d}-of-{count:05d}"
+
+
+RESULT_COLUMNS = ("status", "reason", "tracks", "chunks", "seconds")
+_MEDIA_COLUMNS = {field.name: field for field in dataclasses.fields(MediaFacts)}
+
+
+def write_videos(path: os.PathLike | str, rows: Iterable[VideoRow]) -> None:
+    """Writes videos.csv, whole or not at all."""
+    with files.writing(path) as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow([*manifest.COLUMNS, *RESULT_COLUMNS, *_MEDIA_COLUMNS])
+        for row in rows:
+            video = dataclasses.asdict(row.video)
+            video["fake_periods"] = manifest.format_periods(row.video.fake_periods)
+            writer.writerow(
+                [video[name] for name in manifest.COLUMNS]
+                + [getattr(row, name) for name in RESULT_COLUMNS]
+                + [getattr(row.media, name) for name in _MEDIA_COLUMNS]
+            )
+
+
+def read_videos(path: os.PathLike | str) -> list[VideoRow]:
+    """Reads videos.csv.
+
+    Raises:
+      InputError: It is missing or not such a table; names the file and the line.
+    """
+    path = epath.Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: the table of the videos is missing")
+    with path.open("r") as f:
+        reader = csv.DictReader(f)
+        expected = [*manifest.COLUMNS, *RESULT_COLUMNS]
+        missing = [c for c in expected if c not in (reader.fieldnames or [])]
+        if missing:
+            raise InputError(
+                f"{path}: lacks the columns {', '.join(missing)}; expected"
+                f" {','.join(expected)}"
+            )
+        rows = []
+        for line, row in enumerate(reader, start=2):
+            try:
+                rows.append(_video_row(row))
+            except (ValueError, TypeError) as e:
+                raise InputError(f"{path}, line {line}: cannot be read: {e}") from e
+    return rows
+
+
+def _video_row(row: dict[str, str]) -> VideoRow:
+    fields = {name: row[name] for name in manifest.COLUMNS}
+    fields["fake_periods"] = manifest.parse_periods(fields["fake_periods"])
+    return VideoRow(
+        video=manifest.Video(**fields),
+        status=row["status"],
+        reason=row["reason"],
+        tracks=int(row["tracks"]),
+        chunks=int(row["chunks"]),
+        seconds=float(row["seconds"]),
+        media=_media_facts(row),
+    )
+
+
+def _media_facts(row: dict[str, str]) -> MediaFacts:
+    """Tables from before these columns have none of them."""
+    return MediaFacts(
+        **{
+            name: {int: int, str: str}.get(field.type, float)(row[name])
+            for name, field in _MEDIA_COLUMNS.items()
+            if row.get(name)
+        }
+    )

@@ -1,0 +1,327 @@
+"""From track records to batches of chunks, in tf.data.
+
+One parse function and one decode function serve training, evaluation and the
+exported model.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfmds import spec as words
+from tfmds.data import augmentation
+from tfmds.spec import REGIONS, ChunkSpec
+
+Tensors = dict[str, tf.Tensor]
+
+# Records read at once from different shards, so that a batch mixes videos.
+_INTERLEAVED_SHARDS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewConfig:
+    """How a chunk is shown to the model."""
+
+    # Side of the pictures in pixels.
+    image_size: int = 224
+    # Part of the face crop, a key of spec.REGIONS.
+    region: str = "face"
+    # Share of a chunk that must be forged for the chunk to count as fake.
+    min_fake_share: float = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchConfig:
+    """How training chunks are drawn."""
+
+    # Tracks in a batch.
+    tracks: int = 8
+    # Chunks of each track in a batch; times batch tracks is the batch size.
+    chunks_per_track: int = 1
+    # `grid`: whole seconds, each once an epoch, as in the paper; `random`: any
+    # multiple of 0.1 s.
+    sampling: str = "grid"
+    # Records or, on the grid, chunks that are shuffled together.
+    shuffle_buffer: int = 256
+    # Whether pictures and sound are varied (data/augmentation.py).
+    augment: bool = False
+
+    @property
+    def size(self) -> int:
+        """Chunks in a batch."""
+        return self.tracks * self.chunks_per_track
+
+
+def parse_track(serialized: tf.Tensor, spec: ChunkSpec) -> Tensors:
+    """Reads one track record (scalar string) without decoding its frames."""
+    scalar = lambda dtype: tf.io.FixedLenFeature([], dtype)  # noqa: E731
+    sequence = lambda dtype: tf.io.FixedLenSequenceFeature(  # noqa: E731
+        [], dtype, allow_missing=True
+    )
+    track = tf.io.parse_single_example(
+        serialized,
+        {
+            "frames": sequence(tf.string),
+            "mfcc": sequence(tf.float32),
+            "start_seconds": scalar(tf.float32),
+            "label": scalar(tf.int64),
+            "fake_periods": sequence(tf.float32),
+            "video_label": scalar(tf.int64),
+            "video_id": scalar(tf.string),
+            "group": scalar(tf.string),
+            "manipulation": scalar(tf.string),
+            "track": scalar(tf.int64),
+        },
+    )
+    track["mfcc"] = tf.reshape(track["mfcc"], [-1, spec.num_coefficients])
+    track["fake_periods"] = tf.reshape(track["fake_periods"], [-1, 2])
+    return track
+
+
+def grid_starts(track: Tensors, spec: ChunkSpec, hop_frames: int) -> tf.Tensor:
+    """First frames of the chunks at every `hop_frames`, int32 `[c]`."""
+    last = tf.shape(track["frames"])[0] - spec.num_frames
+    return tf.range(0, last + 1, hop_frames)
+
+
+def random_starts(
+    track: Tensors, spec: ChunkSpec, count: int, seed: tf.Tensor
+) -> tf.Tensor:
+    """First frames of `count` chunks, spread over the track, int32 `[count]`.
+
+    Times are multiples of 0.1 s, where frames and MFCC both have a step. Each chunk
+    is drawn from a stretch of its own, so that chunks of one track differ.
+    """
+    step = spec.frames_per_step
+    last = (tf.shape(track["frames"])[0] - spec.num_frames) // step
+    places = tf.cast(last + 1, tf.float32)
+    share = tf.random.stateless_uniform([count], seed)
+    position = (tf.range(count, dtype=tf.float32) + share) / count * places
+    return tf.minimum(tf.cast(position, tf.int32), last) * step
+
+
+def cut_chunk(
+    track: Tensors, start: tf.Tensor, spec: ChunkSpec, min_fake_share: float
+) -> Tensors:
+    """The chunk that begins at frame `start`, its frames still JPEG.
+
+    Returns:
+      `frames` string `[30]`, `mfcc` float32 `[13, 99]`, `label` int64, 0 where more
+      than `min_fake_share` of the chunk lies in fake periods, `start_seconds`, and
+      the scalars of the track.
+    """
+    first = start * spec.mfcc_rate // spec.frame_rate
+    mfcc = tf.transpose(track["mfcc"][first : first + spec.num_mfcc_frames])
+    begin = track["start_seconds"] + tf.cast(start, tf.float32) / spec.frame_rate
+    end = begin + spec.seconds
+    starts, ends = track["fake_periods"][:, 0], track["fake_periods"][:, 1]
+    overlap = tf.maximum(tf.minimum(ends, end) - tf.maximum(starts, begin), 0)
+    forged = tf.reduce_sum(overlap) > min_fake_share * spec.seconds
+    label = tf.where(forged, tf.constant(words.FAKE, tf.int64), words.REAL)
+    unknown = track["video_label"] == words.UNKNOWN
+    frames = track["frames"][start : start + spec.num_frames]
+    return {
+        "frames": tf.ensure_shape(frames, [spec.num_frames]),
+        "mfcc": tf.ensure_shape(mfcc, [spec.num_coefficients, spec.num_mfcc_frames]),
+        "label": tf.where(unknown, track["video_label"], label),
+        "start_seconds": begin,
+        "video_id": track["video_id"],
+        "track": track["track"],
+    }
+
+
+def decode_frames(jpegs: tf.Tensor, spec: ChunkSpec, view: ViewConfig) -> tf.Tensor:
+    """Decodes string `[30]` to uint8 `[30, s, s, 3]`: only the region, then scaled."""
+    return resize(decode_window(jpegs, window(spec.crop_size, view.region)), view)
+
+
+def decode_window(jpegs: tf.Tensor, box: tf.Tensor | Sequence[int]) -> tf.Tensor:
+    """Decodes the box (top, left, height, width) of string `[t]`, uint8."""
+    # Spelled out rather than mapped: a loop costs as much as a small picture.
+    return tf.stack(
+        [
+            tf.io.decode_and_crop_jpeg(jpegs[t], box, channels=3)
+            for t in range(jpegs.shape[0])
+        ]
+    )
+
+
+def window(side: int, region: str) -> tuple[int, int, int, int]:
+    """A region of spec.REGIONS in pixels: top, left, height, width."""
+    top, left, height, width = (round(side * share) for share in REGIONS[region])
+    return top, left, height, width
+
+
+def crop_frames(frames: tf.Tensor, view: ViewConfig) -> tf.Tensor:
+    """The region of face crops uint8 `[..., h, w, 3]`, scaled to `[..., s, s, 3]`.
+
+    What `decode_frames` does for JPEG, for pictures that are decoded already.
+    """
+    shape = tf.shape(frames)
+    sides = tf.cast(shape[-3:-1], tf.float32)
+    top, left, height, width = REGIONS[view.region]
+    first = tf.cast(tf.round(sides * [top, left]), tf.int32)
+    size = tf.cast(tf.round(sides * [height, width]), tf.int32)
+    cut = frames[
+        ...,
+        first[0] : first[0] + size[0],
+        first[1] : first[1] + size[1],
+        :,
+    ]
+    flat = tf.reshape(cut, tf.concat([[-1], size, [3]], 0))
+    flat = resize(flat, view)
+    return tf.reshape(flat, tf.concat([shape[:-3], tf.shape(flat)[1:]], 0))
+
+
+def resize(frames: tf.Tensor, view: ViewConfig) -> tf.Tensor:
+    """Scales uint8 `[t, h, w, 3]` to `[t, s, s, 3]`, each pixel the mean it covers."""
+    size = view.image_size
+    if frames.shape[1:3].as_list() == [size, size]:
+        return frames
+    scaled = tf.image.resize(frames, [size, size], method="area")
+    return tf.cast(tf.round(scaled), tf.uint8)
+
+
+def scoring_dataset(
+    shards: Sequence[str],
+    spec: ChunkSpec,
+    view: ViewConfig,
+    batch_size: int = 32,
+    hop_frames: int | None = None,
+) -> tf.data.Dataset:
+    """Every chunk of every record, in the order of the shards.
+
+    Yields batches of `frames` uint8 `[b, 30, s, s, 3]`, `mfcc` float32
+    `[b, 13, 99]`, `label`, `video_id`, `track`, `start_seconds`, each `[b]`.
+    """
+    dataset = tf.data.TFRecordDataset(list(shards))
+    dataset = dataset.flat_map(
+        lambda serialized: _grid_chunks(
+            serialized, spec, view, hop_frames or spec.num_frames
+        )
+    )
+    return (
+        dataset.map(
+            lambda chunk: {
+                **chunk,
+                "frames": decode_frames(chunk["frames"], spec, view),
+            },
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .batch(batch_size)
+        .prefetch(2)
+    )
+
+
+def training_dataset(
+    shards: Sequence[str],
+    spec: ChunkSpec,
+    view: ViewConfig,
+    batch: BatchConfig,
+    seed: int,
+    epoch: int = 0,
+    first_step: int = 0,
+    context: tf.distribute.InputContext | None = None,
+    service_address: str = "",
+) -> tf.data.Dataset:
+    """Endless batches of one epoch, the same for the same seed and epoch.
+
+    An epoch begins with an order of its own and begins anew where it takes more than
+    the shards hold, so its batches are known without those of earlier epochs.
+
+    Args:
+      shards: Files of track records.
+      spec: Their chunk spec.
+      view: How chunks are shown.
+      batch: How they are drawn.
+      seed: Of order, times and augmentation.
+      epoch: Which epoch.
+      first_step: Batches of the epoch to leave out, where a run goes on. They are
+        read, not decoded.
+      context: Which part of each batch to make, and of how many rows, where several
+        replicas share the batches. The parts make up the batch of one process.
+      service_address: Of a tf.data service that makes the batches, such as
+        `grpc://host:5000`. Its workers must see the shards under the same paths. One
+        of them makes the same batches as this process would; several deal the shards
+        among themselves, and their batches come in no certain order.
+
+    Yields:
+      `frames` uint8 `[b, 30, s, s, 3]`, `mfcc` float32 `[b, 13, 99]`, `label` int64
+      `[b]`; with several chunks a track, those of one track are neighbours.
+    """
+    context = context or tf.distribute.InputContext()
+    # Random times take a record as often as its chunks fill, the grid each chunk once.
+    random = batch.sampling == "random"
+    seed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+    def decode(index: tf.Tensor, chunk: Tensors) -> tuple[tf.Tensor, ...]:
+        if not batch.augment:
+            frames = decode_frames(chunk["frames"], spec, view)
+            return frames, chunk["mfcc"], chunk["label"]
+        seeds = tf.random.experimental.stateless_split(
+            tf.stack([tf.constant(seed, tf.int64), index]), 2
+        )
+        box = augmentation.shifted_window(
+            window(spec.crop_size, view.region), spec.crop_size, seeds[0]
+        )
+        frames = resize(decode_window(chunk["frames"], box), view)
+        frames.set_shape([spec.num_frames, view.image_size, view.image_size, 3])
+        frames, mfcc = augmentation.vary(frames, chunk["mfcc"], seeds[1])
+        return frames, mfcc, chunk["label"]
+
+    def cut(index: tf.Tensor, serialized: tf.Tensor) -> tf.data.Dataset:
+        track = parse_track(serialized, spec)
+        seed_pair = tf.stack([tf.constant(seed, tf.int64), index])
+        starts = random_starts(track, spec, batch.chunks_per_track, seed_pair)
+        return _chunks(track, starts, spec, view)
+
+    def is_in_part(index: tf.Tensor, _: Tensors) -> tf.Tensor:
+        row = index % batch.size
+        part = row * context.num_input_pipelines // batch.size
+        return part == context.input_pipeline_id
+
+    dataset = (
+        tf.data.Dataset.from_tensor_slices(list(shards))
+        .shuffle(len(shards), seed=seed, reshuffle_each_iteration=True)
+        .interleave(tf.data.TFRecordDataset, cycle_length=_INTERLEAVED_SHARDS)
+    )
+    if not random:
+        dataset = dataset.flat_map(
+            lambda record: _grid_chunks(record, spec, view, spec.num_frames)
+        )
+    dataset = dataset.shuffle(
+        batch.shuffle_buffer, seed=seed, reshuffle_each_iteration=True
+    ).repeat()
+    if random:
+        dataset = dataset.enumerate().skip(first_step * batch.tracks).flat_map(cut)
+    else:
+        dataset = dataset.skip(first_step * batch.size)
+    dataset = dataset.enumerate(tf.constant(first_step * batch.size, tf.int64))
+    if context.num_input_pipelines > 1:
+        dataset = dataset.filter(is_in_part)
+    dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(
+        batch.size // context.num_replicas_in_sync, drop_remainder=True
+    )
+    if service_address:
+        service = tf.data.experimental.service
+        dataset = dataset.apply(
+            service.distribute(service.ShardingPolicy.DYNAMIC, service_address)
+        )
+    return dataset.prefetch(4)
+
+
+def _grid_chunks(
+    serialized: tf.Tensor, spec: ChunkSpec, view: ViewConfig, hop_frames: int
+) -> tf.data.Dataset:
+    track = parse_track(serialized, spec)
+    return _chunks(track, grid_starts(track, spec, hop_frames), spec, view)
+
+
+def _chunks(
+    track: Tensors, starts: tf.Tensor, spec: ChunkSpec, view: ViewConfig
+) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(starts).map(
+        lambda start: cut_chunk(track, start, spec, view.min_fake_share)
+    )

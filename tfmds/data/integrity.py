@@ -1,0 +1,110 @@
+"""Whether the shards of a data set are as they were written."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+from etils import epath
+
+from tfmds.data import input_pipeline
+from tfmds.data.data_set import DataSet
+from tfmds.errors import InputError
+from tfmds.spec import SPLITS, ChunkSpec
+
+_BLOCK_BYTES = 1 << 20
+_WHAT_TO_DO = (
+    "Copy the data set again, or delete it and make it again with"
+    " python -m pipelines.preprocess"
+)
+
+
+def digest(path: os.PathLike | str) -> str:
+    """SHA-256 of a file of any size, as hexadecimal digits."""
+    found = hashlib.sha256()
+    with epath.Path(path).open("rb") as f:
+        while block := f.read(_BLOCK_BYTES):
+            found.update(block)
+    return found.hexdigest()
+
+
+def verify(
+    data_set: DataSet, splits: Sequence[str] = SPLITS
+) -> Iterator[tuple[str, str]]:
+    """Reads all of each shard; yields its name and what is wrong, empty for nothing.
+
+    Sizes, numbers of records, checksums of records and of whole files are compared
+    with what tfmds.json states.
+
+    Args:
+      data_set: The data set.
+      splits: Its splits to read; those it lacks are passed over.
+    """
+    for split in data_set.splits:
+        if split not in splits:
+            continue
+        for entry in data_set.info["splits"][split]["shards"]:
+            path = data_set.path / entry["file"]
+            yield entry["file"], _problem(path, entry, data_set.spec)
+
+
+def _problem(path: epath.Path, entry: dict[str, Any], spec: ChunkSpec) -> str:
+    if not path.exists():
+        return "is missing"
+    size = path.stat().length
+    if size != entry.get("bytes", size):
+        return f"has {size} bytes, was written with {entry['bytes']}"
+    count = 0
+    try:
+        for record in tf.data.TFRecordDataset(os.fspath(path)):
+            input_pipeline.parse_track(record, spec)
+            count += 1
+    except tf.errors.DataLossError:
+        return f"is damaged after {count} whole records"
+    except tf.errors.InvalidArgumentError:
+        return f"its record {count} is no track record"
+    if count != entry.get("records", count):
+        return f"has {count} records, was written with {entry['records']}"
+    if "sha256" in entry and digest(path) != entry["sha256"]:
+        return "its content was altered"
+    return ""
+
+
+def check(data_set: DataSet) -> int:
+    """Reads all of each shard and answers how many there are.
+
+    Raises:
+      InputError: Some are not as they were written; all of them are named.
+    """
+    found = dict(verify(data_set))
+    damaged = [f"{name} {problem}" for name, problem in found.items() if problem]
+    if damaged:
+        raise InputError(
+            f"{data_set.path}: {len(damaged)} of {len(found)} shards are not as they"
+            f" were written: {'; '.join(damaged)}. {_WHAT_TO_DO}"
+        )
+    return len(found)
+
+
+@contextlib.contextmanager
+def damage_is_named(data_set: DataSet, splits: Sequence[str]) -> Iterator[None]:
+    """Says which shard it is, where one that is read turns out damaged.
+
+    Args:
+      data_set: What is read.
+      splits: The splits that are; those the data set lacks are passed over.
+
+    Raises:
+      InputError: A shard is truncated or altered.
+    """
+    try:
+        yield
+    except tf.errors.DataLossError as e:
+        # TensorFlow tells the place in the file but not the file.
+        damaged = [name for name, problem in verify(data_set, splits) if problem]
+        raise InputError(
+            f"{data_set.path}: {', '.join(damaged) or 'a shard'} is damaged,"
+            f" truncated or altered since it was written. {_WHAT_TO_DO}"
+        ) from e

@@ -1,0 +1,162 @@
+"""The manifest: the table of a data set, a row per video."""
+
+import csv
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+
+from etils import epath
+
+from tfmds import files, spec
+from tfmds.errors import InputError
+
+Period = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """One row of a manifest.
+
+    Attributes:
+      video_id: Name that is unique in the manifest.
+      path: Path of the file, relative to the manifest's folder.
+      label: `real`, `fake`, or empty where it is not known (detection).
+      split: `train`, `validation` or `test`.
+      group: What must not be split: the source video or the person.
+      manipulation: Free text, empty for real.
+      fake_periods: Forged stretches in seconds; empty means the whole video where
+        the label is fake.
+    """
+
+    video_id: str
+    path: str
+    label: str = ""
+    split: str = ""
+    group: str = ""
+    manipulation: str = ""
+    fake_periods: tuple[Period, ...] = ()
+
+
+COLUMNS = tuple(f.name for f in dataclasses.fields(Video))
+
+
+def parse_periods(text: str) -> tuple[Period, ...]:
+    """Reads `start-end;start-end` in seconds; raises ValueError."""
+    periods = []
+    for part in filter(None, text.split(";")):
+        start, end = (float(x) for x in part.split("-"))
+        if not 0 <= start < end < float("inf"):
+            raise ValueError(part)
+        periods.append((start, end))
+    return tuple(periods)
+
+
+def format_periods(periods: Iterable[Period]) -> str:
+    """The inverse of `parse_periods`."""
+    return ";".join(f"{start:g}-{end:g}" for start, end in periods)
+
+
+def overlap_seconds(periods: Iterable[Period], start: float, end: float) -> float:
+    """Seconds of the stretch from `start` to `end` that the periods cover."""
+    return sum(max(0.0, min(e, end) - max(s, start)) for s, e in periods)
+
+
+def write_manifest(path: os.PathLike | str, videos: Iterable[Video]) -> None:
+    """Writes the table as CSV, whole or not at all."""
+    with files.writing(path) as f:
+        writer = csv.DictWriter(f, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for video in videos:
+            row = dataclasses.asdict(video)
+            row["fake_periods"] = format_periods(video.fake_periods)
+            writer.writerow(row)
+
+
+def read_manifest(path: os.PathLike | str) -> list[Video]:
+    """Reads and checks a manifest.
+
+    Raises:
+      InputError: A column is missing, a value is not allowed, a video_id is double,
+        or a path leaves the manifest's folder; names the file and the row.
+    """
+    path = epath.Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path}: there is no such manifest. Make one with"
+            " python -m pipelines.build_manifest."
+        )
+    with path.open("r") as f:
+        reader = csv.DictReader(f)
+        columns = reader.fieldnames or []
+        missing = [name for name in COLUMNS if name not in columns]
+        if missing:
+            raise InputError(
+                f"{path}: the manifest lacks the columns {', '.join(missing)}; it has"
+                f" {', '.join(columns) or 'none'}. Expected: {','.join(COLUMNS)}"
+            )
+        try:
+            rows = list(reader)
+        except (csv.Error, UnicodeDecodeError) as e:
+            raise InputError(f"{path}: not a CSV table in UTF-8: {e}") from e
+    seen: dict[str, int] = {}
+    videos = []
+    for line, row in enumerate(rows, start=2):
+        where = f"{path}, line {line}"
+        video = _video_from_row(row, where)
+        if video.video_id in seen:
+            raise InputError(
+                f"{where}: the video_id {video.video_id!r} is already in line"
+                f" {seen[video.video_id]}; each video needs a name of its own"
+            )
+        seen[video.video_id] = line
+        videos.append(video)
+    if not videos:
+        raise InputError(f"{path}: the manifest has no rows, expected one per video")
+    return videos
+
+
+def resolve(manifest_path: os.PathLike | str, video: Video) -> epath.Path:
+    """Full path of a video's file."""
+    return epath.Path(manifest_path).parent / video.path
+
+
+def _video_from_row(row: dict[str, str | None], where: str) -> Video:
+    fields = {name: (row[name] or "").strip() for name in COLUMNS}
+    for name in ("video_id", "path"):
+        if not fields[name]:
+            raise InputError(f"{where}: {name} is empty")
+    _check_word(fields, "label", tuple(spec.LABELS), where)
+    _check_word(fields, "split", spec.SPLITS, where)
+    check_inside(fields["path"], where)
+    try:
+        periods = parse_periods(fields.pop("fake_periods"))
+    except ValueError as e:
+        raise InputError(
+            f"{where}: fake_periods is {row['fake_periods']!r}, expected"
+            " start-end in seconds with ; between periods, such as 1.5-3;4-5.25"
+        ) from e
+    if periods and fields["label"] == "real":
+        raise InputError(f"{where}: a real video has fake_periods")
+    return Video(**fields, fake_periods=periods)
+
+
+def _check_word(
+    fields: dict[str, str], name: str, allowed: Sequence[str], where: str
+) -> None:
+    if fields[name] not in allowed:
+        raise InputError(
+            f"{where}: {name} is {fields[name]!r}, expected one of {', '.join(allowed)}"
+        )
+
+
+def check_inside(path: str, where: str) -> None:
+    """Raises InputError where a relative path leaves its root."""
+    depth = 0
+    for part in path.replace(os.sep, "/").split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
+        if depth < 0:
+            break
+    if depth < 1 or os.path.isabs(path):
+        raise InputError(
+            f"{where}: the path {path!r} leaves its folder; expected a path below it"
+        )
