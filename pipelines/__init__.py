@@ -1,0 +1,1 @@
+"""Programs that turn many videos into one data set, and the demo."""
