@@ -1,0 +1,51 @@
+"""Data set layouts: from a folder as downloaded to a list of videos."""
+
+from collections.abc import Callable
+
+from etils import epath
+
+from pipelines.layouts import (
+    avdeepfake1m,
+    deepfaketimit,
+    dfdc,
+    fakeavceleb,
+    folders,
+    lavdf,
+)
+from pipelines.layouts.listing import Listing
+from tfmds.errors import InputError
+
+LAYOUTS: dict[str, Callable[[epath.Path], Listing]] = {
+    "dfdc": dfdc.read,
+    "folders": folders.read,
+    "fakeavceleb": fakeavceleb.read,
+    "lavdf": lavdf.read,
+    "avdeepfake1m": avdeepfake1m.read,
+    "deepfaketimit": deepfaketimit.read,
+}
+
+# Data sets that people ask for and that cannot be used here.
+_REFUSED = {
+    "faceforensics": "the clips of FaceForensics++ have no sound, and tfmds compares"
+    " sound and picture",
+}
+
+
+def read(layout: str, input_dir: epath.Path | str) -> Listing:
+    """Lists the videos of a data set.
+
+    Raises:
+      InputError: The layout is unknown, the folder does not exist, or something in it
+        cannot be read.
+    """
+    name = layout.lower().replace("-", "").replace("_", "").replace("+", "")
+    if name in _REFUSED:
+        raise InputError(f"layout {layout!r}: {_REFUSED[name]}")
+    if layout not in LAYOUTS:
+        raise InputError(
+            f"unknown layout {layout!r}, expected one of {', '.join(LAYOUTS)}"
+        )
+    input_dir = epath.Path(input_dir)
+    if not input_dir.is_dir():
+        raise InputError(f"{input_dir}: there is no such folder (--input_dir)")
+    return LAYOUTS[layout](input_dir)

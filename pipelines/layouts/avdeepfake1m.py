@@ -1,0 +1,65 @@
+"""AV-Deepfake1M: {train,val}_metadata.json and videos below {train,val}/."""
+
+from etils import epath
+
+from pipelines.layouts import listing as listing_lib
+from pipelines.layouts.listing import Listing
+from tfmds.data.manifest import Video, check_inside
+from tfmds.errors import InputError
+
+_SPLITS = {"train": "train", "val": "validation"}
+
+# Both spellings occur.
+_KINDS = {
+    "real": "",
+    "visual_modified": "video",
+    "audio_modified": "audio",
+    "both_modified": "video+audio",
+    "both-modified": "video+audio",
+}
+
+
+def read(input_dir: epath.Path) -> Listing:
+    """Reads the lists that are there; a fake's group is its original.
+
+    The labels of its test videos are not public, so there is no test split.
+
+    Raises:
+      InputError: There is no list or one of its fields cannot be used.
+    """
+    sources = {s: input_dir / f"{s}_metadata.json" for s in _SPLITS}
+    sources = {s: path for s, path in sources.items() if path.is_file()}
+    if not sources:
+        raise InputError(
+            f"{input_dir}: there is no train_metadata.json nor val_metadata.json of"
+            " AV-Deepfake1M"
+        )
+    found = Listing()
+    videos = []
+    for split, source in sources.items():
+        for number, fields in enumerate(listing_lib.read_list(source)):
+            where = f"{source}, entry {number}"
+            file = listing_lib.required_text(fields, "file", where)
+            where = f"{source}, {file}"
+            check_inside(file, where)
+            kind = _KINDS[listing_lib.word(fields, "modify_type", _KINDS, where)]
+            # The files' names begin within the split's folder.
+            name = file if file.split("/")[0] == split else f"{split}/{file}"
+            listing_lib.check_name(input_dir, name, where)
+            if not (input_dir / name).exists():
+                found.missing.append(name)
+            videos.append(
+                Video(
+                    video_id="",
+                    path=name,
+                    label="fake" if kind else "real",
+                    split=_SPLITS[split],
+                    group=listing_lib.text(fields, "original", where) or file,
+                    manipulation=kind,
+                    fake_periods=listing_lib.periods(fields, "fake_segments", where)
+                    if kind
+                    else (),
+                )
+            )
+    found.videos = listing_lib.with_unique_ids(videos)
+    return found

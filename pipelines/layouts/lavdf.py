@@ -1,0 +1,55 @@
+"""LAV-DF: one list of videos with the periods in which each is forged."""
+
+from etils import epath
+
+from pipelines.layouts import listing as listing_lib
+from pipelines.layouts.listing import Listing
+from tfmds.data.manifest import Video
+from tfmds.errors import InputError
+
+# The second is what the authors' own reader takes: the same without transcripts.
+METADATA = ("metadata.json", "metadata.min.json")
+
+_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+
+
+def read(input_dir: epath.Path) -> Listing:
+    """Reads the list; splits are those of the set, `dev` is our validation.
+
+    A fake's group is its original, a real video's its own name.
+
+    Raises:
+      InputError: There is no list or one of its fields cannot be used.
+    """
+    source = next((input_dir / n for n in METADATA if (input_dir / n).is_file()), None)
+    if source is None:
+        raise InputError(f"{input_dir}: there is no {' nor '.join(METADATA)} of LAV-DF")
+    found = Listing()
+    videos = []
+    for number, fields in enumerate(listing_lib.read_list(source)):
+        where = f"{source}, entry {number}"
+        name = listing_lib.required_text(fields, "file", where)
+        where = f"{source}, {name}"
+        periods = listing_lib.periods(fields, "fake_periods", where)
+        split = _SPLITS[listing_lib.word(fields, "split", _SPLITS, where)]
+        listing_lib.check_name(input_dir, name, where)
+        if not (input_dir / name).exists():
+            found.missing.append(name)
+        forged = [
+            word
+            for word in ("video", "audio")
+            if fields.get(f"modify_{word}") and periods
+        ]
+        videos.append(
+            Video(
+                video_id="",
+                path=name,
+                label="fake" if periods else "real",
+                split=split,
+                group=listing_lib.text(fields, "original", where) or name,
+                manipulation="+".join(forged),
+                fake_periods=periods,
+            )
+        )
+    found.videos = listing_lib.with_unique_ids(videos)
+    return found

@@ -1,0 +1,72 @@
+"""The authors' lists of DFDC: which fakes are for training and which for the test."""
+
+import dataclasses
+import os
+import re
+
+from etils import epath
+
+from pipelines.layouts.listing import Listing
+from tfmds.errors import InputError
+
+# A fake and its part: aaabbbcccd.dfdc_train_part_03, the number with or without zeros.
+_LINE = re.compile(r"(?P<name>[\w-]+)(\.mp4)?(\.dfdc_train_part_\d+)?")
+
+
+def read(path: os.PathLike | str) -> list[str]:
+    """The names of a list, without part and ending.
+
+    Raises:
+      InputError: It is missing or holds something else; names the line.
+    """
+    path = epath.Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such list of videos")
+    names = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if not line.strip():
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            raise InputError(
+                f"{path}, line {number}: {line.strip()!r}, expected a fake and its part"
+                " such as aaabbbcccd.dfdc_train_part_03"
+            )
+        names.append(match["name"])
+    return names
+
+
+def apply(found: Listing, train: list[str], test: list[str]) -> Listing:
+    """Takes the listed fakes and their originals, and leaves the rest out.
+
+    Nothing is on both sides: where the lists divide the fakes of one original, those
+    for the test are taken.
+    """
+    group_of = {v.video_id: v.group for v in found.videos}
+    listed = {"test": set(test), "train": set(train) - set(test)}
+    groups = {s: {group_of.get(n, "") for n in names} for s, names in listed.items()}
+    left_out = list(found.left_out)
+    for split, names in listed.items():
+        left_out += [
+            (name, f"in --{split}_list but in no metadata.json")
+            for name in sorted(names - set(group_of))
+        ]
+    videos = []
+    for video in found.videos:
+        split = "test" if video.group in groups["test"] else "train"
+        if video.group not in groups[split]:
+            left_out.append((video.path, "neither it nor a fake of it is in a list"))
+        elif video.label == "real" or video.video_id in listed[split]:
+            videos.append(dataclasses.replace(video, split=split))
+        elif video.video_id in listed["train"]:
+            left_out.append((video.path, "its original is that of a fake for the test"))
+        else:
+            left_out.append((video.path, "a fake that is in neither list"))
+    if not videos:
+        raise InputError(
+            "none of the listed fakes is in this folder; expected lists of its parts,"
+            " a line such as aaabbbcccd.dfdc_train_part_03 for each fake"
+        )
+    taken = {video.path for video in videos}
+    missing = [path for path in found.missing if path in taken]
+    return Listing(videos, missing, left_out)

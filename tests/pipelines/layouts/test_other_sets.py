@@ -1,0 +1,165 @@
+"""Fixtures in the true layouts of the sets, with empty files."""
+
+import json
+
+import pytest
+
+from pipelines import layouts
+from tfmds.errors import InputError
+
+FAKEAVCELEB = """source,target1,target2,method,category,type,race,gender,path,
+id00076,-,-,real,A,RealVideo-RealAudio,African,men,00109.mp4,FakeAVCeleb/RealVideo-RealAudio/African/men/id00076
+id00076,id00166,-,wav2lip,D,FakeVideo-FakeAudio,African,men,00109_w.mp4,FakeAVCeleb/FakeVideo-FakeAudio/African/men/id00076
+id00166,-,-,rtvc,B,RealVideo-FakeAudio,African,men,00010_fake.mp4,FakeAVCeleb/RealVideo-FakeAudio/African/men/id00166
+id00166,id00076,-,fsgan,C,FakeVideo-RealAudio,African,men,00010_f.mp4,FakeAVCeleb/FakeVideo-RealAudio/African/men/id00166
+id00166,id00076,-,fsgan,C,FakeVideo-RealAudio,African,men,00010_f.mp4,FakeAVCeleb/FakeVideo-RealAudio/African/men/id00166
+"""
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_fakeavceleb(tmp_path):
+    (tmp_path / "meta_data.csv").write_text(FAKEAVCELEB)
+    real = "RealVideo-RealAudio/African/men/id00076/00109.mp4"
+    touch(tmp_path, real)
+    listing = layouts.read("fakeavceleb", tmp_path)
+    found = {v.path: v for v in listing.videos}
+    assert len(found) == 4
+    assert (found[real].label, found[real].group) == ("real", "id00076")
+    assert real not in listing.missing
+    assert len(listing.missing) == 3
+    assert [v.label for v in listing.videos].count("fake") == 3
+    voice = found["RealVideo-FakeAudio/African/men/id00166/00010_fake.mp4"]
+    assert voice.manipulation == "audio_swap:rtvc"
+    assert [reason for _, reason in listing.left_out] == ["in the table twice"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("source,", "person,", "column source is missing"),
+        ("real,A,", "real,Z,", "line 2: the field category is 'Z'"),
+        ("FakeAVCeleb/RealVideo-RealAudio", "../..", "line 2.*leaves its folder"),
+    ],
+)
+def test_fakeavceleb_names_what_it_cannot_read(tmp_path, old, new, expected):
+    (tmp_path / "meta_data.csv").write_text(FAKEAVCELEB.replace(old, new, 1))
+    with pytest.raises(InputError, match=expected):
+        layouts.read("fakeavceleb", tmp_path)
+
+
+LAVDF = [
+    {
+        "file": "test/000000.mp4",
+        "n_fakes": 1,
+        "fake_periods": [[4.8, 5.1]],
+        "duration": 8.6,
+        "original": "train/000009.mp4",
+        "modify_video": True,
+        "modify_audio": True,
+        "split": "train",
+        "video_frames": 215,
+        "audio_channels": 1,
+    },
+    {
+        "file": "train/000009.mp4",
+        "n_fakes": 0,
+        "fake_periods": [],
+        "original": None,
+        "modify_video": False,
+        "modify_audio": False,
+        "split": "train",
+    },
+    {"file": "dev/000002.mp4", "fake_periods": [], "original": None, "split": "dev"},
+]
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "metadata.min.json"])
+def test_lavdf(tmp_path, name):
+    (tmp_path / name).write_text(json.dumps(LAVDF))
+    fake, real, other = layouts.read("lavdf", tmp_path).videos
+    assert fake.label == "fake"
+    assert fake.fake_periods == ((4.8, 5.1),)
+    assert fake.manipulation == "video+audio"
+    assert fake.group == real.group != other.group
+    assert (real.label, real.split) == ("real", "train")
+    assert other.split == "validation"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"split": "valid"}, "test/000000.mp4: the field split is 'valid'"),
+        ({"file": None}, "entry 0: the field file is missing"),
+        ({"fake_periods": [[1]]}, "field fake_periods"),
+        ({"file": "../../x.mp4"}, "leaves its folder"),
+    ],
+)
+def test_lavdf_names_what_it_cannot_read(tmp_path, change, expected):
+    (tmp_path / "metadata.json").write_text(json.dumps([{**LAVDF[0], **change}]))
+    with pytest.raises(InputError, match=expected):
+        layouts.read("lavdf", tmp_path)
+
+
+def test_avdeepfake1m(tmp_path):
+    clip = "id00012/21Uxsk56VDQ/00001"
+    real = {"file": f"{clip}/real.mp4", "original": None, "modify_type": "real"}
+    fake = {
+        "file": f"{clip}/fake_video_fake_audio.mp4",
+        "original": f"{clip}/real.mp4",
+        "split": "train",
+        "modify_type": "both-modified",
+        "fake_segments": [[1.0, 1.4]],
+        "audio_fake_segments": [[1.0, 1.4]],
+        "visual_fake_segments": [[1.0, 1.4]],
+    }
+    (tmp_path / "train_metadata.json").write_text(json.dumps([real, fake]))
+    (tmp_path / "val_metadata.json").write_text(
+        json.dumps([{**real, "file": "id2/x/00001/real.mp4"}])
+    )
+    touch(tmp_path, f"train/{clip}/real.mp4")
+    listing = layouts.read("avdeepfake1m", tmp_path)
+    first, second, third = listing.videos
+    assert first.path == f"train/{clip}/real.mp4"
+    assert first.path not in listing.missing
+    assert first.group == second.group != third.group
+    assert second.fake_periods == ((1.0, 1.4),)
+    assert [v.split for v in listing.videos] == ["train", "train", "validation"]
+
+
+def test_avdeepfake1m_names_what_it_cannot_read(tmp_path):
+    entry = {"file": "a.mp4", "modify_type": "odd"}
+    (tmp_path / "val_metadata.json").write_text(json.dumps([entry]))
+    with pytest.raises(InputError, match="a.mp4: the field modify_type is 'odd'"):
+        layouts.read("avdeepfake1m", tmp_path)
+
+
+def test_deepfaketimit(tmp_path):
+    touch(
+        tmp_path,
+        "higher_quality/fadg0/sa1-video-fram1.avi",
+        "higher_quality/fadg0/sa1-video-fram1.wav",
+        "lower_quality/fadg0/sa1-video-fram1.avi",
+        "real/fadg0/sa1.avi",
+    )
+    listing = layouts.read("deepfaketimit", tmp_path)
+    assert sorted((v.label, v.manipulation) for v in listing.videos) == [
+        ("fake", "face_swap_hq"),
+        ("fake", "face_swap_lq"),
+        ("real", ""),
+    ]
+    assert {v.group for v in listing.videos} == {"fadg0"}
+    assert len({v.video_id for v in listing.videos}) == 3
+    assert not listing.left_out
+
+
+@pytest.mark.parametrize(
+    "layout", ["fakeavceleb", "lavdf", "avdeepfake1m", "deepfaketimit"]
+)
+def test_an_empty_folder_is_refused(tmp_path, layout):
+    with pytest.raises(InputError, match=str(tmp_path)):
+        layouts.read(layout, tmp_path)

@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pipelines import build_manifest, layouts
+from tfmds.data import manifest
+from tfmds.errors import InputError
+
+
+@pytest.fixture
+def data_set(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    entries = {}
+    for person in range(8):
+        entries[f"r{person}.mp4"] = {"label": "REAL"}
+        entries[f"f{person}.mp4"] = {"label": "FAKE", "original": f"r{person}.mp4"}
+    (folder / "metadata.json").write_text(json.dumps(entries))
+    for name in entries:
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize("below", [True, False])
+def test_the_manifest_can_be_read_and_finds_its_videos(data_set, below):
+    output = (data_set if below else data_set.parent) / "manifest.csv"
+    rows, _ = build_manifest.build("dfdc", data_set, output)
+    manifest.write_manifest(output, rows)
+    videos = manifest.read_manifest(output)
+    assert len(videos) == 16
+    assert all(manifest.resolve(output, v).exists() for v in videos)
+    assert {v.split for v in videos} == {"train", "validation", "test"}
+
+
+def test_a_manifest_elsewhere_is_refused_with_a_place_for_it(data_set, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "manifest.csv"
+    with pytest.raises(InputError, match="set/manifest.csv"):
+        build_manifest.build("dfdc", data_set, elsewhere)
+
+
+def test_an_unknown_layout_names_the_known_ones(tmp_path):
+    with pytest.raises(InputError, match="'ddfc', expected one of dfdc, folders"):
+        layouts.read("ddfc", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["faceforensics", "FaceForensics++"])
+def test_faceforensics_is_refused_with_the_reason(tmp_path, name):
+    with pytest.raises(InputError, match="no sound"):
+        layouts.read(name, tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere.*no such folder"):
+        layouts.read("dfdc", tmp_path / "nowhere")
+
+
+def run(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.build_manifest", *flags],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_program_prints_a_table_and_warnings(data_set):
+    (data_set / "f3.mp4").unlink()
+    output = data_set / "manifest.csv"
+    done = run("--layout=dfdc", f"--input_dir={data_set}", f"--output={output}")
+    assert done.returncode == 0, done.stderr
+    assert len(manifest.read_manifest(output)) == 16
+    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()[:4]}
+    assert rows["split"] == ["real", "fake", "groups"]
+    assert sum(int(rows[s][0]) for s in ("train", "validation", "test")) == 8
+    assert "1 listed files are not on disk" in done.stderr
+    assert "f3.mp4" in done.stderr
+
+
+def test_a_dry_run_tells_of_each_video_and_writes_nothing(data_set):
+    (data_set / "stray.mp4").touch()
+    output = data_set / "manifest.csv"
+    flags = ["--layout=dfdc", f"--input_dir={data_set}", f"--output={output}"]
+    dry = run(*flags, "--dry_run")
+    assert dry.returncode == 0, dry.stderr
+    assert not output.exists()
+    assert "left out    stray.mp4: not in metadata.json, no label" in dry.stdout
+    told = {
+        (words[0], words[1], words[3])
+        for words in map(str.split, dry.stdout.splitlines()[:16])
+    }
+    rows, _ = build_manifest.build("dfdc", data_set, output)
+    assert told == {(v.split, v.label, v.path) for v in rows}
+
+
+def test_lists_are_for_dfdc_only(data_set):
+    with pytest.raises(InputError, match="--train_list"):
+        build_manifest.build(
+            "folders", data_set, data_set / "m.csv", train_list="list.txt"
+        )
+
+
+def test_the_program_warns_where_a_split_lacks_a_class(tmp_path):
+    for name in ("train/real/a.mp4", "train/fake/b.mp4", "test/fake/c.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    videos, found = build_manifest.build("folders", tmp_path, tmp_path / "m.csv")
+    lines = build_manifest.warnings(videos, found)
+    assert any(line.startswith("test has no real video") for line in lines)
+
+
+def test_a_group_that_the_data_set_itself_divides_is_warned_of(tmp_path):
+    for name in ("train/real/ann/a.mp4", "train/fake/bob/b.mp4", "test/fake/ann/c.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    videos, found = build_manifest.build("folders", tmp_path, tmp_path / "m.csv")
+    assert any("ann" in line for line in build_manifest.warnings(videos, found))
+
+
+def test_bad_input_ends_the_program_with_one_message(tmp_path):
+    (tmp_path / "metadata.json").write_text('{"a.mp4": {"label": "?"}}')
+    done = run(
+        "--layout=dfdc", f"--input_dir={tmp_path}", f"--output={tmp_path / 'm.csv'}"
+    )
+    assert done.returncode == 2
+    assert "a.mp4: the field label is '?'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m.csv").exists()
