@@ -1,0 +1,447 @@
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import distributed
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+
+from pipelines import preprocess, shards
+from tests import media as make
+from tests.faults import faulty  # noqa: F401
+from tfmds import spec
+from tfmds.data import data_set, manifest
+from tfmds.data.records import TrackSegment
+from tfmds.errors import InputError
+from tfmds.preprocessing import isolation
+from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.tracks import Summary
+
+# One worker in this process: the tests do not wait for others to start.
+HERE = ["--direct_num_workers=1", "--direct_running_mode=in_memory"]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """A manifest of short videos, the last of which are no use."""
+    folder = tmp_path_factory.mktemp("videos")
+    head = make.talking_head()
+    for i in range(4):
+        make.write_video(
+            folder / f"v{i}.mp4", [head] * (60 + 30 * i), 30, make.tone(2 + i)
+        )
+    with zipfile.ZipFile(folder / "part.zip", "w") as packed:
+        packed.write(folder / "v2.mp4", "below/v2.mp4")
+    (folder / "text.mp4").write_text("no video")
+    make.write_video(folder / "mute.mp4", [head] * 60)
+    rows = [
+        manifest.Video("v0", "v0.mp4", "real", "train", "a"),
+        manifest.Video("v1", "v1.mp4", "fake", "train", "a", "x", ((0.0, 1.5),)),
+        manifest.Video("v2", "part.zip/below/v2.mp4", "real", "validation", "b"),
+        manifest.Video("v3", "v3.mp4", "fake", "test", "c", "y"),
+        manifest.Video("text", "text.mp4", "real", "test", "d"),
+        manifest.Video("mute", "mute.mp4", "real", "train", "e"),
+        manifest.Video("lost", "lost.mp4", "fake", "train", "f"),
+    ]
+    manifest.write_manifest(folder / "manifest.csv", rows)
+    return folder / "manifest.csv"
+
+
+def contents(path):
+    return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made(videos, tmp_path_factory):
+    """The data set of these videos."""
+    out = tmp_path_factory.mktemp("made")
+    preprocess.preprocess(videos, out, "demo", 2, beam_arguments=HERE)
+    return out
+
+
+def records_of(path):
+    return [
+        tf.train.Example.FromString(record.numpy()).features.feature
+        for record in tf.data.TFRecordDataset(os.fspath(path))
+    ]
+
+
+def test_every_video_has_a_row_and_usable_ones_have_records(videos, made):
+    found = data_set.DataSet.load(made)
+    rows = {row.video.video_id: row for row in found.videos()}
+    assert list(rows) == [v.video_id for v in manifest.read_manifest(videos)]
+    assert {name: (row.status, row.chunks) for name, row in rows.items()} == {
+        "v0": (spec.OK, 2),
+        "v1": (spec.OK, 3),
+        "v2": (spec.OK, 4),
+        "v3": (spec.OK, 5),
+        "text": (spec.DECODE_ERROR, 0),
+        "mute": (spec.NO_AUDIO, 0),
+        "lost": (spec.DECODE_ERROR, 0),
+    }
+    assert all(row.reason for row in rows.values() if row.status != spec.OK)
+    assert found.splits == spec.SPLITS
+    in_files = {
+        split: sorted(
+            record["video_id"].bytes_list.value[0].decode()
+            for shard in found.shards(split)
+            for record in records_of(shard)
+        )
+        for split in found.splits
+    }
+    assert in_files == {"train": ["v0", "v1"], "validation": ["v2"], "test": ["v3"]}
+
+
+def test_shards_are_named_and_counted(made):
+    found = data_set.DataSet.load(made)
+    assert [p.name for p in found.shards("train")] == [
+        "demo-train.tfrecord-00000-of-00002",
+        "demo-train.tfrecord-00001-of-00002",
+    ]
+    for split in found.splits:
+        entry = found.info["splits"][split]
+        assert sum(s["videos"] for s in entry["shards"]) == entry["videos"]
+        for shard in entry["shards"]:
+            path = made / shard["file"]
+            assert path.stat().st_size == shard["bytes"]
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == shard["sha256"]
+            assert len(records_of(path)) == shard["records"]
+    assert found.info["splits"]["train"]["chunks"] == 5
+
+
+def test_a_row_says_what_the_file_of_the_video_is(videos, made):
+    rows = {row.video.video_id: row for row in data_set.DataSet.load(made).videos()}
+    assert rows["v1"].media == data_set.MediaFacts(
+        bytes=(videos.parent / "v1.mp4").stat().st_size,
+        width=320,
+        height=240,
+        frame_rate=30.0,
+        video_codec="h264",
+        audio_codec="aac",
+        sample_rate=48_000,
+        channels=1,
+        leading_silence=rows["v1"].media.leading_silence,
+    )
+    assert rows["v1"].media.leading_silence < 0.01
+    assert (rows["mute"].media.width, rows["mute"].media.audio_codec) == (320, "")
+    assert rows["text"].media == data_set.MediaFacts(bytes=8)
+    assert rows["lost"].media == data_set.MediaFacts()
+
+
+def test_a_record_is_a_face_with_its_voice(made):
+    (record,) = records_of(data_set.DataSet.load(made).shards("validation")[0])
+    frames = record["frames"].bytes_list.value
+    assert len(frames) == 120
+    assert tf.io.decode_jpeg(frames[0]).shape == (224, 224, 3)
+    mfcc = np.reshape(record["mfcc"].float_list.value, (-1, 13))
+    assert len(mfcc) == spec.ChunkSpec().mfcc_frames_in(120)
+
+
+def test_tensorflow_datasets_opens_it(made):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(made)
+    assert builder.name == "demo"
+    records = {
+        split: [len(record["frames"]) for record in builder.as_dataset(split=split)]
+        for split in spec.SPLITS
+    }
+    assert records == {"train": [60, 90], "validation": [120], "test": [150]}
+
+
+def test_running_again_changes_nothing(videos, made):
+    before = contents(made)
+    preprocess.preprocess(videos, made, "demo", 2, beam_arguments=HERE)
+    assert contents(made) == before
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(
+    videos, made, tmp_path, monkeypatch
+):
+    write = shards.write
+    done = []
+
+    def fail_at_second(shard, job):
+        if done:
+            raise KeyboardInterrupt
+        done.append(shard)
+        write(shard, job)
+
+    monkeypatch.setattr(shards, "write", fail_at_second)
+    with pytest.raises((KeyboardInterrupt, RuntimeError)):
+        preprocess.preprocess(videos, tmp_path, "demo", 2, beam_arguments=HERE)
+    with pytest.raises(InputError, match="not whole"):
+        data_set.DataSet.load(tmp_path)
+    finished = [p for p in tmp_path.iterdir() if "tfrecord" in p.name]
+    assert len(finished) == 1
+    made_at = finished[0].stat().st_mtime_ns
+    monkeypatch.setattr(shards, "write", write)
+    preprocess.preprocess(videos, tmp_path, "demo", 2, beam_arguments=HERE)
+    assert finished[0].stat().st_mtime_ns == made_at
+    assert contents(tmp_path) == contents(made)
+
+
+class _Killed(BaseException):
+    pass
+
+
+def test_killed_at_any_step_and_run_again_gives_the_same_bytes(
+    videos, tmp_path, monkeypatch
+):
+    class Reader:
+        """One record a video, without looking at it."""
+
+        summary = Summary(spec.OK, tracks=1, chunks=1, seconds=1.0)
+
+        def __init__(self, path, *args, **kwargs):
+            self._frame = path.name.encode()
+
+        def __iter__(self):
+            mfcc, boxes = np.zeros((99, 13), np.float32), np.zeros((30, 4), np.float32)
+            yield TrackSegment([self._frame] * 30, mfcc, 0.0, 0, boxes)
+
+    steps, last = [0], [None]
+
+    def step_by_step(owner, name):
+        step = getattr(owner, name)
+
+        def take(*args, **kwargs):
+            steps[0] += 1
+            # A process that was killed does nothing more.
+            if last[0] is not None and steps[0] > last[0]:
+                raise _Killed
+            return step(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, take)
+
+    path_type = type(epath.Path(tmp_path))
+    for name in ("write_text", "replace", "unlink", "rmtree"):
+        step_by_step(path_type, name)
+    step_by_step(tf.io.TFRecordWriter, "write")
+    monkeypatch.setattr(shards.isolation, "read_tracks", Reader)
+
+    def run(out, stop_after=None):
+        steps[0], last[0] = 0, stop_after
+        preprocess.preprocess(videos, out, "demo", beam_arguments=HERE)
+
+    run(tmp_path / "whole")
+    num_steps, expected = steps[0], contents(tmp_path / "whole")
+    assert num_steps > 15
+    for stop_after in range(0, num_steps, 3):
+        out = tmp_path / str(stop_after)
+        with pytest.raises((_Killed, RuntimeError)):
+            run(out, stop_after)
+        finished = [p for p in out.glob("[!.]*") if p.is_file()]
+        assert all(p.read_bytes() == expected[p.relative_to(out)] for p in finished)
+        times = {p: p.stat().st_mtime_ns for p in out.glob("*tfrecord*")}
+        run(out)
+        assert contents(out) == expected
+        assert {p: p.stat().st_mtime_ns for p in times} == times
+
+
+@pytest.fixture
+def full_disk(made, tmp_path, monkeypatch):
+    """A folder with room for some shards; yields it and what makes room for all."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    shards_made = [p.stat().st_size for p in made.iterdir() if "tfrecord" in p.name]
+    size = sum(shards_made) - min(shards_made) // 2
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    if subprocess.run(mount, check=False, capture_output=True).returncode == 0:
+        larger = ["mount", "-o", f"remount,size={4 * size}", folder]
+        yield folder, lambda: subprocess.run(larger, check=True)
+        subprocess.run(["umount", folder], check=True)
+        return
+    # Only root may make a small disk; for others the third record is one too many.
+    write, written = tf.io.TFRecordWriter.write, []
+
+    def write_few(self, record):
+        written.append(record)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, record)
+
+    monkeypatch.setattr(tf.io.TFRecordWriter, "write", write_few)
+    yield folder, lambda: None
+
+
+def test_a_full_disk_gets_one_message_and_keeps_what_is_finished(
+    videos, made, full_disk
+):
+    folder, make_room = full_disk
+    with pytest.raises(InputError, match="no space left .* run the same command"):
+        preprocess.preprocess(videos, folder, "demo", 2, beam_arguments=HERE)
+    finished = {p: p.stat().st_mtime_ns for p in folder.glob("*tfrecord*")}
+    assert finished
+    assert not list(
+        (folder / data_set.WORK_DIR).glob("*tfrecord-*-of-00002.????????????")
+    )
+    make_room()
+    preprocess.preprocess(videos, folder, "demo", 2, beam_arguments=HERE)
+    assert contents(folder) == contents(made)
+    assert {p: p.stat().st_mtime_ns for p in finished} == finished
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_crash_and_a_hang_cost_one_row_each(videos, tmp_path):
+    folder = videos.parent
+    for name in ("segfault", "hang"):
+        os.link(folder / "v1.mp4", folder / f"{name}.mp4")
+    good = manifest.Video("v2", "v2.mp4", "real", "train")
+    bad = [manifest.Video(n, f"{n}.mp4", "fake", "train") for n in ("segfault", "hang")]
+    shard = "demo-train.tfrecord-00000-of-00001"
+    data = {}
+    for name, rows in {"good": [good], "all": [bad[0], good, bad[1]]}.items():
+        manifest.write_manifest(folder / f"{name}.csv", rows)
+        results = preprocess.preprocess(
+            folder / f"{name}.csv", tmp_path / name, "demo",
+            options=Options(video_timeout_seconds=20), beam_arguments=HERE,
+        )  # fmt: skip
+        data[name] = (tmp_path / name / shard).read_bytes()
+    statuses = [row.status for row in results]
+    assert statuses == [spec.DECODE_ERROR, spec.OK, spec.DECODE_ERROR]
+    assert "crashed (SIGSEGV)" in results[0].reason
+    assert "no headway for 20 s" in results[2].reason
+    assert data["all"] == data["good"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"num_shards": 1}, "num_shards"),
+        ({"options": Options(jpeg_quality=50)}, "jpeg_quality=90.*jpeg_quality=50"),
+        ({"name": "other"}, "demo.*other"),
+    ],
+)
+def test_a_data_set_made_otherwise_is_left_alone(videos, made, changed, named):
+    before = contents(made)
+    arguments = {"name": "demo", "num_shards": 2} | changed
+    with pytest.raises(InputError, match=named):
+        preprocess.preprocess(videos, made, **arguments, beam_arguments=HERE)
+    assert contents(made) == before
+
+
+def test_a_manifest_whose_videos_are_elsewhere_is_refused(tmp_path):
+    rows = [manifest.Video("v", "nowhere/v.mp4", "real", "train")]
+    manifest.write_manifest(tmp_path / "m.csv", rows)
+    with pytest.raises(InputError, match="nowhere/v.mp4"):
+        preprocess.preprocess(tmp_path / "m.csv", tmp_path / "out", "demo")
+
+
+def test_shards_depend_on_the_manifest_alone():
+    videos = [
+        manifest.Video(str(i), f"{i}.mp4", "real", spec.SPLITS[i % 3])
+        for i in range(100)
+    ]
+    plan = shards.plan(videos, 0)
+    assert plan == shards.plan(videos, 0)
+    assert sorted(int(v.video_id) for s in plan for v in s.videos) == list(range(100))
+    for split in spec.SPLITS:
+        sizes = [len(s.videos) for s in plan if s.split == split]
+        assert max(sizes) - min(sizes) <= 1
+    assert len(shards.plan(videos[:2], 5)) == 2
+
+
+@pytest.mark.parametrize(
+    ("videos", "shards_expected"), [(1, 1), (4, 1), (100, 17), (100_000, 1563)]
+)
+def test_number_of_shards_by_default(videos, shards_expected):
+    assert shards.default_num_shards(videos) == shards_expected
+
+
+@pytest.fixture
+def dask_cluster(tmp_path):
+    """A scheduler and two workers; yields the file that tells where they are."""
+    file = tmp_path / "scheduler.json"
+    program = [sys.executable, "-m", "distributed.cli.dask_"]
+    common = [f"--scheduler-file={file}", "--no-dashboard"]
+    worker = ["worker", *common, "--nthreads=1", "--no-nanny"]
+    processes = [
+        subprocess.Popen(
+            [*program[:-1], program[-1] + words[0], *words[1:]],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for words in (["scheduler", "--port=0", *common], worker, worker)
+    ]  # fmt: skip
+    yield file
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_two_workers_of_a_dask_cluster_give_the_same_bytes(
+    videos, made, tmp_path, dask_cluster
+):
+    with distributed.Client(
+        scheduler_file=os.fspath(dask_cluster), set_as_default=False, timeout=60
+    ) as client:
+        client.wait_for_workers(2, timeout=60)
+        preprocess.preprocess(
+            videos, tmp_path / "out", "demo", 2,
+            beam_arguments=[
+                "--runner=DaskRunner", f"--dask_scheduler_file={dask_cluster}"
+            ],
+        )  # fmt: skip
+        readers = client.run(lambda: len(isolation._idle))
+    assert contents(tmp_path / "out") == contents(made)
+    # Each worker has read videos.
+    assert list(readers.values()) == [1, 1]
+
+
+def run(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines.preprocess", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_killed_and_run_again_by_two_gives_the_bytes_of_one_undisturbed(
+    videos, tmp_path
+):
+    def arguments(out, workers):
+        return [
+            f"--manifest={videos}", f"--output_dir={out}", "--name=demo",
+            "--num_shards=2", f"--direct_num_workers={workers}",
+        ]  # fmt: skip
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    undisturbed = run(*arguments(one, 1))
+    killed = run(*arguments(two, 2), start_new_session=True)
+    while killed.poll() is None and not list(two.glob("*tfrecord*")):
+        time.sleep(0.2)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    again = run(*arguments(two, 2))
+    for process in (undisturbed, again):
+        out, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert "decode_error" in out
+    assert contents(two) == contents(one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--num_shard=3"], "num_shard"),
+        (["--manifest=nowhere.csv"], "there is no such manifest"),
+        (["--detect_every=0"], "detect_every"),
+        (["--tracks=none"], "all|largest|longest"),
+    ],
+)
+def test_mistakes_get_one_clear_message(videos, tmp_path, arguments, expected):
+    process = run(
+        f"--manifest={videos}", f"--output_dir={tmp_path}", "--name=x", *arguments
+    )
+    out, errors = process.communicate()
+    assert process.returncode != 0
+    assert expected in out + errors
+    assert "Traceback" not in out + errors
