@@ -1,0 +1,125 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models.test_two_stream import chunks
+from tfmds import exporting
+from tfmds.checkpoints import State, save, write_config
+from tfmds.evaluation import thresholds
+from tfmds.models.losses import ContrastiveLoss
+from tfmds.models.two_stream import TwoStreamConfig, count_parameters, two_stream
+from tfmds.models.visual import BACKBONES, BOTTLENECKS
+from tfmds.spec import ChunkSpec
+
+# What the public code counts in its visual convolutions.
+VISUAL_PARAMETERS = {
+    "resnet18": 14_057_536,
+    "resnet34": 32_422_208,
+    "resnet50": 23_562_304,
+    "resnet101": 62_608_448,
+    "resnet152": 93_587_520,
+    "resnet200": 98_068_544,
+}
+# Parameters of the dense layers behind them, at 224 pixels and 1024 channels.
+BOTTLENECK_DENSE = 1024 * 49 * 4096 + 4096 + 2 * 4096 + 4096 * 1024 + 1024
+
+
+# All but the smallest take half a minute to minutes each.
+BY_COST = [
+    pytest.param(name, marks=[] if name == "resnet18" else pytest.mark.heavy)
+    for name in BACKBONES
+]
+
+
+def small(backbone: str, **changes) -> TwoStreamConfig:
+    return TwoStreamConfig(backbone, width=1 / 16, image_size=32, **changes)
+
+
+@pytest.mark.parametrize("backbone", BY_COST)
+def test_counts_are_those_of_the_public_code(backbone):
+    counts = count_parameters(two_stream(TwoStreamConfig(backbone, image_size=32)))
+    assert counts["visual_conv"] == VISUAL_PARAMETERS[backbone]
+    assert counts["audio_conv"] == 4_875_712
+    assert counts["heads"] == 8_196
+    # Of 49 places of the paper's pictures these have one.
+    channels = 1024 if backbone in BOTTLENECKS else 256
+    missing = 48 * channels * 4096
+    full = BOTTLENECK_DENSE if backbone in BOTTLENECKS else 55_587_840
+    assert counts["visual_dense"] == full - missing
+
+
+@pytest.mark.parametrize("backbone", BY_COST)
+def test_a_step_trains_and_the_network_exports(backbone, tmp_path):
+    keras.utils.set_random_seed(0)
+    # Both kinds of normalisation have their turn.
+    shallow = backbone in ("resnet18", "resnet101")
+    config = small(backbone, visual_batch_statistics=shallow)
+    model = two_stream(config)
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        "adam",
+        loss={
+            "distance": ContrastiveLoss(),
+            "visual_logits": cross_entropy,
+            "audio_logits": cross_entropy,
+        },
+        jit_compile=False,
+    )
+    before = [v.numpy() for v in model.trainable_variables]
+    batch = chunks(2, 32)
+    loss = model.train_on_batch(batch, dict.fromkeys(model.output, np.array([0, 1])))
+    assert np.isfinite(np.ravel(loss)).all()
+    still = [
+        variable.path
+        for variable, old in zip(model.trainable_variables, before, strict=True)
+        if np.array_equal(variable.numpy(), old)
+    ]
+    assert not still
+
+    write_config(tmp_path, {"model": config.to_json(), "spec": ChunkSpec().to_json()})
+    save(tmp_path, model, State(step=1))
+    threshold = tmp_path / "threshold.json"
+    thresholds.write(threshold, thresholds.Threshold(0.5))
+    exporting.export(tmp_path, threshold, tmp_path / "export")
+    exported = exporting.load(tmp_path / "export").signatures["serving_default"]
+    got = exported(**{name: tf.constant(value) for name, value in batch.items()})
+    expected = model.predict_on_batch(batch)["distance"]
+    np.testing.assert_allclose(got["distance"], expected, rtol=1e-3)
+
+
+def test_batch_statistics_make_a_score_depend_on_its_batch():
+    config = TwoStreamConfig(width=1 / 16, image_size=32, visual_batch_statistics=True)
+    model = two_stream(config)
+    batch = chunks(3, 32)
+    batch["frames"][1:] //= 4
+    alone = {name: value[:1] for name, value in batch.items()}
+    together = model.predict_on_batch(batch)["distance"][0]
+    assert abs(model.predict_on_batch(alone)["distance"][0] / together - 1) > 1e-3
+
+
+def test_batch_statistics_are_those_of_training():
+    keras.utils.set_random_seed(0)
+    own = two_stream(small("resnet18", dropout=0.0, visual_batch_statistics=True))
+    keras.utils.set_random_seed(0)
+    running = two_stream(small("resnet18", dropout=0.0))
+    batch = chunks(3, 32)
+    np.testing.assert_allclose(
+        own(batch, training=True)["distance"],
+        running(batch, training=True)["distance"],
+        rtol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("init", ["kaiming", "uniform"])
+def test_dense_layers_start_as_named(init):
+    config = TwoStreamConfig(width=0.25, image_size=32, dense_init=init)
+    layer = two_stream(config).get_layer("audio_dense")
+    kernel, bias = (w.numpy() for w in (layer.kernel, layer.bias))
+    if init == "kaiming":
+        assert kernel.std() == pytest.approx((2 / layer.units) ** 0.5, rel=0.01)
+        assert not bias.any()
+    else:
+        bound = kernel.shape[0] ** -0.5
+        assert kernel.std() == pytest.approx(bound / 3**0.5, rel=0.01)
+        assert np.abs(bias).max() <= bound

@@ -1,0 +1,1 @@
+"""The two-stream network and its losses; keras and keras.ops only."""

@@ -1,0 +1,250 @@
+"""The two-stream network: visual and audio embeddings, their distance, two heads."""
+
+import dataclasses
+from typing import Any
+
+import keras
+from keras import KerasTensor, initializers, layers, ops
+
+from tfmds.errors import InputError
+from tfmds.models import losses, visual
+from tfmds.models.audio import audio_features
+from tfmds.models.visual import BATCH_NORM, kaiming_normal, visual_features
+from tfmds.spec import REGIONS, ChunkSpec
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# How dense layers start: `uniform` within 1 / sqrt(inputs), PyTorch's own, or
+# `kaiming`, normal over the fan out without biases, as the paper's code. The latter
+# begins with logits in the tens, since the heads have only two outputs.
+DENSE_INITS = ("uniform", "kaiming")
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoStreamConfig:
+    """What network to build; the architecture of the defaults is the paper's."""
+
+    # Name of the visual backbone, a key of visual.BACKBONES.
+    backbone: str = "resnet18"
+    # Factor on the channels and units of both streams.
+    width: float = 1.0
+    # Side of the pictures that the visual stream takes, in pixels.
+    image_size: int = 224
+    # Part of the face crop that it sees, a key of spec.REGIONS.
+    region: str = "face"
+    # Dropout rate before the heads.
+    dropout: float = 0.5
+    # Whether both streams keep eight steps of time, each with an embedding by the same
+    # dense layers, side by side in the chunk's; the paper averages the mouth over time,
+    # which leaves little of when it moved.
+    keep_time: bool = False
+    # Whether each MFCC coefficient is brought to mean 0 and deviation 1 over a chunk:
+    # it takes away whose voice it is and leaves how it moves.
+    standardize_mfcc: bool = False
+    # Whether the mean picture of a chunk is taken away and the contrast of what remains
+    # made 1: it takes away whose face it is and leaves how it moves.
+    standardize_frames: bool = False
+    # Whether embeddings are scaled to length 1 before their distance is taken.
+    unit_embeddings: bool = False
+    # Whether the visual batch norms always take the statistics of their batch, as the
+    # paper's code does; a score then depends on its batch.
+    visual_batch_statistics: bool = False
+    # Start of the dense layers, one of DENSE_INITS.
+    dense_init: str = "uniform"
+
+    def __post_init__(self):
+        for name, value, allowed in (
+            ("backbone", self.backbone, visual.BACKBONES),
+            ("region", self.region, REGIONS),
+            ("dense_init", self.dense_init, DENSE_INITS),
+        ):
+            if value not in allowed:
+                raise InputError(
+                    f"{name} is {value!r}, expected one of {', '.join(allowed)}"
+                )
+        if self.image_size < 32 or not 0 < self.width <= 4:
+            raise InputError(
+                f"image_size is {self.image_size} and width {self.width:g}, expected"
+                " at least 32 pixels and a width above 0 and at most 4"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return dataclasses.asdict(self)
+
+
+def two_stream(config: TwoStreamConfig, spec: ChunkSpec | None = None) -> keras.Model:
+    """Builds the network of figure 2 of the paper.
+
+    Inputs: `frames` uint8 or float `[n, 30, s, s, 3]`, RGB from 0 to 255, and `mfcc`
+    float `[n, 13, 99]`. Outputs, all float32: `distance` `[n]`, `visual_logits`
+    `[n, 2]`, `audio_logits` `[n, 2]`; logit 1 is real, 0 fake.
+    """
+    spec = spec or ChunkSpec()
+    size = config.image_size
+    frames = keras.Input((spec.num_frames, size, size, 3), name="frames")
+    mfcc = keras.Input((spec.num_coefficients, spec.num_mfcc_frames), name="mfcc")
+    seen = layers.Normalization(
+        mean=[255 * x for x in _IMAGENET_MEAN],
+        variance=[(255 * x) ** 2 for x in _IMAGENET_STD],
+        name="imagenet_normalization",
+    )(frames)
+    if config.standardize_frames:
+        seen = StandardizeMotion(name="frames_standard")(seen)
+    heard = mfcc
+    if config.standardize_mfcc:
+        heard = StandardizeTime(name="mfcc_standard")(heard)
+    heard = layers.Reshape((*mfcc.shape[1:], 1), name="mfcc_plane")(heard)
+    seen = visual_features(
+        seen,
+        config.backbone,
+        config.width,
+        config.visual_batch_statistics,
+        config.keep_time,
+    )
+    time_steps = seen.shape[1] if config.keep_time else 0
+    heard = audio_features(heard, config.width, time_steps)
+    seen = _embedding(seen, config, "visual")
+    heard = _embedding(heard, config, "audio")
+    outputs = {
+        "distance": Distance(config.unit_embeddings, dtype="float32", name="distance")(
+            [seen, heard]
+        ),
+        "visual_logits": _head(seen, config, "visual"),
+        "audio_logits": _head(heard, config, "audio"),
+    }
+    return keras.Model({"frames": frames, "mfcc": mfcc}, outputs, name="two_stream")
+
+
+def with_pairwise_distance(model: keras.Model) -> keras.Model:
+    """The same network with one more output, for `MismatchLoss`.
+
+    `pairwise_distance` is float32 `[n, n]`: the distance of each mouth in the batch
+    to each voice. Weights are shared with `model`.
+    """
+    seen, heard = model.get_layer("distance").input
+    pairwise = PairwiseDistance(
+        model.get_layer("distance").unit_embeddings,
+        dtype="float32",
+        name="pairwise_distance",
+    )([seen, heard])
+    outputs = {**model.output, "pairwise_distance": pairwise}
+    return keras.Model(model.input, outputs, name=model.name)
+
+
+def split_at_embeddings(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """The network in two parts that share its weights.
+
+    Returns:
+      The streams, from the inputs to visual and audio embeddings, each `[n, d]`; and
+      the rest, from these to the outputs. Only the rest may mix the chunks of a batch
+      other than by batch norms.
+    """
+    embeddings = model.get_layer("distance").input
+    return (
+        keras.Model(model.input, embeddings, name="streams"),
+        keras.Model(embeddings, model.output, name="heads"),
+    )
+
+
+def count_parameters(model: keras.Model) -> dict[str, int]:
+    """Trainable parameters by part: convolutions and dense layers by stream, heads."""
+    counts = dict.fromkeys(
+        ("visual_conv", "audio_conv", "visual_dense", "audio_dense", "heads"), 0
+    )
+    for layer in model.layers:
+        stream = layer.name.split("_")[0]
+        if "_head" in layer.name:
+            part = "heads"
+        elif "_dense" in layer.name or "_embedding" in layer.name:
+            part = f"{stream}_dense"
+        else:
+            part = f"{stream}_conv"
+        for weight in layer.trainable_weights:
+            counts[part] += int(ops.prod(ops.shape(weight)))
+    return counts
+
+
+@keras.saving.register_keras_serializable("tfmds")
+class StandardizeTime(layers.Layer):
+    """Brings the last axis of float `[n, c, t]` to mean 0 and deviation 1."""
+
+    def call(self, x):
+        """Answers the same shape; a constant row becomes zeros."""
+        deviation = ops.std(x, axis=-1, keepdims=True)
+        return (x - ops.mean(x, axis=-1, keepdims=True)) / (deviation + 1e-3)
+
+
+@keras.saving.register_keras_serializable("tfmds")
+class StandardizeMotion(layers.Layer):
+    """Takes the mean over time from pictures `[n, t, h, w, c]`, and scales the rest."""
+
+    def call(self, x):
+        """Answers the same shape; each chunk has deviation 1 over all its pixels."""
+        x = x - ops.mean(x, axis=1, keepdims=True)
+        power = ops.mean(ops.square(x), axis=(1, 2, 3, 4), keepdims=True)
+        return x / (ops.sqrt(power) + 1e-2)
+
+
+@keras.saving.register_keras_serializable("tfmds")
+class Distance(layers.Layer):
+    """Distance of each chunk's embeddings, see `losses.distance`."""
+
+    def __init__(self, unit_embeddings: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.unit_embeddings = unit_embeddings
+
+    def call(self, inputs):
+        """Takes two float `[n, d]`, answers float `[n]`."""
+        seen, heard = self.embeddings(inputs)
+        return losses.distance(seen, heard)
+
+    def embeddings(self, inputs):
+        """The pair as its distance is taken."""
+        if self.unit_embeddings:
+            return [ops.normalize(x, axis=-1) for x in inputs]
+        return inputs
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "unit_embeddings": self.unit_embeddings}
+
+
+@keras.saving.register_keras_serializable("tfmds")
+class PairwiseDistance(Distance):
+    """Distance of each mouth in the batch to each voice."""
+
+    def call(self, inputs):
+        """Takes two float `[n, d]`, answers float `[n, n]`."""
+        seen, heard = self.embeddings(inputs)
+        return losses.distance(seen[:, None], heard[None])
+
+
+def _embedding(x: KerasTensor, config: TwoStreamConfig, stream: str) -> KerasTensor:
+    x = _dense(x, round(4096 * config.width), config, f"{stream}_dense")
+    x = layers.BatchNormalization(**BATCH_NORM, name=f"{stream}_dense_bn")(x)
+    x = layers.ReLU(name=f"{stream}_dense_relu")(x)
+    x = _dense(x, round(1024 * config.width), config, f"{stream}_embedding")
+    return layers.Flatten(name=f"{stream}_flat_embedding")(x) if config.keep_time else x
+
+
+def _head(x: KerasTensor, config: TwoStreamConfig, stream: str) -> KerasTensor:
+    x = layers.BatchNormalization(**BATCH_NORM, name=f"{stream}_head_bn")(x)
+    x = layers.Dropout(config.dropout, name=f"{stream}_head_dropout")(x)
+    x = _dense(x, 2, config, f"{stream}_head")
+    return layers.Activation("linear", dtype="float32", name=f"{stream}_logits")(x)
+
+
+def _dense(
+    x: KerasTensor, units: int, config: TwoStreamConfig, name: str
+) -> KerasTensor:
+    if config.dense_init == "kaiming":
+        kernel, bias = kaiming_normal(), initializers.Zeros()
+    else:
+        bound = x.shape[-1] ** -0.5
+        kernel = initializers.RandomUniform(-bound, bound)
+        bias = initializers.RandomUniform(-bound, bound)
+    return layers.Dense(
+        units, kernel_initializer=kernel, bias_initializer=bias, name=name
+    )(x)
