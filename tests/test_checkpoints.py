@@ -1,0 +1,73 @@
+import pytest
+
+from tfmds import checkpoints
+from tfmds.checkpoints import State
+from tfmds.errors import InputError
+from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.spec import ChunkSpec
+
+TINY = TwoStreamConfig(width=0.0625, image_size=32)
+
+
+def test_last_and_best_are_kept_and_the_best_is_loaded(tmp_path):
+    checkpoints.write_config(
+        tmp_path, {"model": TINY.to_json(), "spec": ChunkSpec().to_json()}
+    )
+    model = two_stream(TINY)
+    kernel = model.get_layer("visual_embedding").kernel
+    for step, best in ((1, 1), (2, 2), (3, 2), (4, 2)):
+        kernel.assign(kernel * 0 + step)
+        checkpoints.save(tmp_path, model, State(step=step, best_step=best))
+    names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert names == ["00000002", "00000004"]
+    loaded, config, _ = checkpoints.load_model(tmp_path)
+    assert config == TINY
+    assert loaded.get_layer("visual_embedding").kernel.numpy().min() == 2
+    assert checkpoints.latest_state(tmp_path).step == 4
+
+
+def test_checkpoints_of_the_last_epochs_stay_where_that_is_wanted(tmp_path):
+    model = two_stream(TINY)
+    states = [
+        State(step=3, epoch=1, best_step=3, kept_steps=[3]),
+        State(step=6, epoch=2, best_step=3, kept_steps=[3, 6]),
+        State(step=9, epoch=3, best_step=3, kept_steps=[6, 9]),
+        State(step=10, epoch=3, best_step=3, kept_steps=[6, 9], loss_sum=1.5),
+    ]
+    for state in states:
+        checkpoints.save(tmp_path, model, state)
+    assert checkpoints.epoch_ends(tmp_path) == {1: 3, 2: 6, 3: 9}
+    assert checkpoints.latest_state(tmp_path) == states[-1]
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    model = two_stream(TINY)
+    checkpoints.save(tmp_path, model, State(step=5, best_step=5))
+
+    def full(*_):
+        raise RuntimeError("file write failed: errno = 28, 'No space left on device'")
+
+    monkeypatch.setattr(model, "save_weights", full)
+    with pytest.raises(InputError, match="00000006: no space is left on the disk"):
+        checkpoints.save(tmp_path, model, State(step=6, best_step=5))
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["00000005"]
+
+
+def test_a_half_written_checkpoint_is_not_seen(tmp_path):
+    model = two_stream(TINY)
+    checkpoints.save(tmp_path, model, State(step=5, best_step=5))
+    (tmp_path / "checkpoints" / ".00000009.partial").mkdir()
+    assert checkpoints.latest_state(tmp_path).step == 5
+
+
+def test_a_directory_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(InputError, match="not a model"):
+        checkpoints.load_model(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(InputError, match=r"config\.json"):
+        checkpoints.load_model(tmp_path)
+    checkpoints.write_config(
+        tmp_path, {"model": TINY.to_json(), "spec": ChunkSpec().to_json()}
+    )
+    with pytest.raises(InputError, match="no checkpoint yet"):
+        checkpoints.load_model(tmp_path)

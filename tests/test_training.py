@@ -1,0 +1,162 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from tests import runs, tracks
+from tfmds import checkpoints, scoring, training, validation
+from tfmds.data.input_pipeline import BatchConfig
+from tfmds.errors import InputError
+from tfmds.evaluation import scores
+from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.training import Recipe
+
+TINY = TwoStreamConfig(width=0.0625, image_size=32)
+BATCH = BatchConfig(tracks=2, chunks_per_track=2, sampling="random", augment=True)
+RECIPE = Recipe(
+    epochs=2,
+    steps_per_epoch=3,
+    mismatch_weight=1.0,
+    balance_classes=True,
+    ema_momentum=0.9,
+)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tracks.data_set_dir(
+        tmp_path_factory.mktemp("data"), {"train": 4, "validation": 4}
+    )
+
+
+def weights(run_dir):
+    model = checkpoints.load_model(run_dir)[0]
+    return np.concatenate([np.ravel(v) for v in model.get_weights()])
+
+
+def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
+    state = training.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
+    assert (state.step, state.epoch) == (6, 2)
+    assert {"loss", "val_auc", "val_mds_real", "val_mds_fake", "learning_rate"} <= set(
+        state.metrics
+    )
+    assert (
+        runs.tags(tmp_path).items()
+        >= {
+            **{f"loss/{x}": "scalars" for x in ("total", "contrastive", "mismatch")},
+            **{f"loss/{x}": "scalars" for x in ("visual", "audio")},
+            "learning_rate": "scalars",
+            "validation/auc": "scalars",
+            "mds/real": "histograms",
+            "mds/fake": "histograms",
+            "validation/precision_recall/pr_curves": "pr_curves",
+            "validation/evaluation": "images",
+            "validation/samples": "images",
+            "validation/mouth_against_voice": "images",
+            "custom_scalars__config__": "custom_scalars",
+            "_hparams_/session_start_info": "hparams",
+        }.items()
+    )
+    assert sorted(runs.scalars(tmp_path)) == [1, 2, 3, 4, 5, 6]
+    written = scores.read_videos(tmp_path / "validation" / "epoch-0002.csv")
+    assert len(written) == 4
+    assert checkpoints.load_model(tmp_path)[1] == TINY
+
+
+def test_mismatches_within_the_batch_are_counted_by_hand():
+    pairwise = [
+        np.array([[0.1, 0.9, 0.3], [0.2, 0.5, 0.4], [0.8, 0.8, 0.8]]),
+        np.array([[0.7]]),
+    ]
+    # The last of the first batch is a fake: its own voice proves nothing.
+    label = np.array([1, 1, 0, 1])
+    own, other = [0.1, 0.5, 0.7], [0.9, 0.3, 0.2, 0.4]
+    won = np.mean([(o > w) + 0.5 * (o == w) for o in other for w in own])
+    assert validation.mismatch_auc(pairwise, label) == pytest.approx(won)
+    assert validation.mismatch_auc(pairwise[1:], label[3:]) is None
+
+
+def test_another_configuration_or_data_set_is_refused(data_dir, tmp_path):
+    training.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
+    before = weights(tmp_path)
+    other = dataclasses.replace(RECIPE, learning_rate=0.5)
+    with pytest.raises(InputError, match=r"--learning_rate is 0\.5 now and was 0\.001"):
+        training.train(data_dir, tmp_path, TINY, BATCH, other)
+    with pytest.raises(InputError, match="--batch_tracks is 4 now and was 2"):
+        training.train(
+            data_dir, tmp_path, TINY, dataclasses.replace(BATCH, tracks=4), RECIPE
+        )
+    changed = tracks.data_set_dir(tmp_path / "changed", {"train": 2}, note="other")
+    with pytest.raises(InputError, match="data set is another or has changed"):
+        training.train(changed, tmp_path, TINY, BATCH, RECIPE)
+    # A run that was begun before a setting was there has its default.
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text())
+    del config["recipe"]["temperature"], config["model"]["dense_init"]
+    file.write_text(json.dumps(config))
+    # A finished run is left as it is.
+    assert training.train(data_dir, tmp_path, TINY, BATCH, RECIPE).step == 6
+    np.testing.assert_array_equal(weights(tmp_path), before)
+
+
+def test_a_data_set_without_validation_trains_on_its_loss(tmp_path):
+    data = tracks.data_set_dir(tmp_path / "data", {"train": 4})
+    state = training.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
+    assert "val_auc" not in state.metrics
+    assert state.best_step is not None
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_says_where(data_dir, tmp_path):
+    wild = dataclasses.replace(RECIPE, learning_rate=1e38)
+    with pytest.raises(InputError, match=r"infinite at step \d: loss/total.*visual"):
+        training.train(data_dir, tmp_path, TINY, BATCH, wild)
+    assert checkpoints.latest_state(tmp_path) is None
+
+
+def test_one_class_teaches_nothing_without_mismatches(tmp_path):
+    data = tracks.data_set_dir(tmp_path / "data", {"train": 1})
+    alone = dataclasses.replace(RECIPE, mismatch_weight=0.0)
+    with pytest.raises(InputError, match="3 chunks of real videos and 0 of fakes"):
+        training.train(data, tmp_path / "run", TINY, BATCH, alone)
+
+
+def test_a_damaged_data_set_is_named(tmp_path):
+    data = tracks.data_set_dir(tmp_path / "data", {"train": 2})
+    (shard,) = data.glob("*tfrecord*")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 255
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read any more.*damaged"):
+        training.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
+
+
+def test_scores_have_a_row_for_every_video_and_chunk(data_dir, tmp_path):
+    checkpoints.write_config(
+        tmp_path, {"model": TINY.to_json(), "spec": tracks.SPEC.to_json()}
+    )
+    model = two_stream(TINY)
+    checkpoints.save(tmp_path, model, checkpoints.State(step=1, best_step=1))
+    scoring.score_data_set(tmp_path, data_dir, ["validation"], tmp_path / "out")
+    videos = scores.read_videos(tmp_path / "out" / scores.VIDEOS_FILE)
+    chunks = scores.read_chunks(tmp_path / "out" / scores.CHUNKS_FILE, videos)
+    assert list(videos.video_id) == [f"validation{i}" for i in range(4)]
+    assert videos.label.tolist() == [1, 0, 1, 0]
+    assert len(chunks) == 12
+    first = chunks.distance[chunks.video_id == "validation0"]
+    assert videos.mds[0] == pytest.approx(first.mean())
+
+
+def test_a_data_set_of_another_spec_is_refused_with_both_values(run_dir, tmp_path):
+    other = dataclasses.replace(tracks.SPEC, num_coefficients=20)
+    data = tracks.data_set_dir(
+        tmp_path / "data", {"test": 2}, chunk_spec=other.to_json()
+    )
+    with pytest.raises(InputError, match=r"num_coefficients is 13 .* and 20 "):
+        scoring.score_data_set(run_dir, data, ["test"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("field", ["optimizer", "schedule", "precision"])
+def test_a_recipe_that_cannot_be_is_refused_by_name(field):
+    with pytest.raises(InputError, match=field):
+        Recipe(**{field: "magic"})

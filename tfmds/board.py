@@ -1,0 +1,233 @@
+"""What TensorBoard shows of a run: RUN/logs.
+
+Scalars by step and by epoch, MDS histograms, precision-recall curves, hyperparameters,
+and pictures: the evaluation, sample chunks, distances of mouths to voices.
+"""
+
+import io
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import tensorflow as tf
+from etils import epath
+from matplotlib.figure import Figure
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalars
+from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.pr_curve import summary as pr_curve
+
+from tfmds import spec
+from tfmds.evaluation import plots
+from tfmds.evaluation.metrics import Sample
+from tfmds.validation import Result, Samples
+
+LOGS = "logs"
+
+_EPOCH_TAGS = {
+    "val_auc": "validation/auc",
+    "val_auc_low": "validation/auc_low",
+    "val_auc_high": "validation/auc_high",
+    "val_mismatch_auc": "validation/mismatch_auc",
+    "val_mds_real": "validation/mds_real",
+    "val_mds_fake": "validation/mds_fake",
+}
+# Points of the precision-recall curve.
+_NUM_LEVELS = 101
+# Chunks shown, half of each class, and frames of each.
+_NUM_SHOWN = 4
+_NUM_FRAMES = 6
+
+
+class Board:
+    """Writes the summaries of a run.
+
+    Args:
+      workdir: The run.
+      config: Its configuration; numbers, words and switches become hyperparameters.
+      active: Whether anything is written; only one of several workers does.
+    """
+
+    def __init__(
+        self, workdir: os.PathLike | str, config: Mapping[str, Any], active: bool = True
+    ):
+        self._writer = tf.summary.create_noop_writer()
+        if not active:
+            return
+        self._writer = tf.summary.create_file_writer(str(epath.Path(workdir) / LOGS))
+        values = {
+            f"{part}.{name}": value
+            for part in ("model", "batch", "recipe")
+            for name, value in config[part].items()
+        }
+        with self._writer.as_default(step=0):
+            hparams.hparams_config(
+                hparams=[hparams.HParam(name) for name in values],
+                metrics=[
+                    hparams.Metric("validation/auc", display_name="AUC, validation"),
+                    hparams.Metric("loss/total", display_name="loss"),
+                ],
+            )
+            # A run is known by where it lies, so that equal settings stay apart.
+            hparams.hparams(values, trial_id=os.path.abspath(workdir))
+            _write(custom_scalars.pb(_layout()), step=0)
+
+    def write_step(self, step: int, figures: Mapping[str, float]) -> None:
+        """Scalars of a training step, by tag."""
+        with self._writer.as_default(step=step):
+            for tag, value in figures.items():
+                tf.summary.scalar(tag, value)
+
+    def write_epoch(self, step: int, result: Result | None) -> None:
+        """What validation found after the epoch that ended with `step`."""
+        if result is not None:
+            with self._writer.as_default(step=step):
+                _write_result(step, result)
+
+    def flush(self) -> None:
+        """Brings to disk what was written so far."""
+        self._writer.flush()
+
+
+def _write_result(step: int, result: Result) -> None:
+    for name, value in result.figures().items():
+        tf.summary.scalar(_EPOCH_TAGS[name], value)
+    sample = result.evaluation.sample
+    for word, mask in (("real", ~sample.fake), ("fake", sample.fake)):
+        if mask.any():
+            tf.summary.histogram(f"mds/{word}", sample.score[mask])
+    if sample.fake.any() and not sample.fake.all():
+        _write(_precision_recall(sample), step)
+    _write_picture("validation/evaluation", plots.picture(result.evaluation))
+    _write_picture("validation/samples", _samples_picture(result.samples))
+    _write_picture("validation/mouth_against_voice", _matrix_picture(result.samples))
+
+
+def _write(summary: Any, step: int) -> None:
+    tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step)
+
+
+def _write_picture(tag: str, png: bytes) -> None:
+    tf.summary.image(tag, tf.io.decode_png(png, channels=3)[None])
+
+
+def _layout() -> layout_pb2.Layout:
+    margin = layout_pb2.MarginChartContent(
+        series=[
+            layout_pb2.MarginChartContent.Series(
+                value="validation/auc",
+                lower="validation/auc_low",
+                upper="validation/auc_high",
+            )
+        ]
+    )
+    multiline = layout_pb2.MultilineChartContent
+    return layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(
+                title="Run",
+                chart=[
+                    layout_pb2.Chart(title="AUC with its 95 % interval", margin=margin),
+                    layout_pb2.Chart(
+                        title="Mean MDS of real and of fake videos",
+                        multiline=multiline(tag=[r"validation/mds_\w+"]),
+                    ),
+                    layout_pb2.Chart(
+                        title="Losses by term", multiline=multiline(tag=[r"loss/\w+"])
+                    ),
+                ],
+            )
+        ]
+    )
+
+
+def _precision_recall(sample: Sample) -> Any:
+    """Counts at even steps of the MDS, as TensorBoard's plugin wants them."""
+    levels = np.linspace(sample.score.min(), sample.score.max(), _NUM_LEVELS)
+    called = sample.score[None] >= levels[:, None]
+    tp = (called & sample.fake).sum(1)
+    fp = (called & ~sample.fake).sum(1)
+    fn = sample.fake.sum() - tp
+    return pr_curve.raw_data_pb(
+        "validation/precision_recall",
+        tp,
+        fp,
+        (~sample.fake).sum() - fp,
+        fn,
+        # The highest level is a score, so something is always called fake.
+        precision=tp / (tp + fp),
+        recall=tp / (tp + fn),
+        num_thresholds=_NUM_LEVELS,
+        display_name="Precision over recall",
+        description="Validation videos, thresholds at even steps of the MDS.",
+    )
+
+
+def _samples_picture(samples: Samples) -> bytes:
+    """Some chunks of each class: frames, MFCC and distance."""
+    shown = _shown(samples.label)
+    distance = np.diagonal(samples.pairwise_distance)
+    frames = np.linspace(0, samples.frames.shape[1] - 1, _NUM_FRAMES).astype(int)
+    figure = Figure(figsize=(9, 0.3 + 1.4 * len(shown)), dpi=100, layout="constrained")
+    axes = figure.subplots(
+        len(shown),
+        _NUM_FRAMES + 1,
+        squeeze=False,
+        width_ratios=[1] * _NUM_FRAMES + [2.5],
+    )
+    # Room for the titles, which are wider than their columns.
+    figure.get_layout_engine().set(hspace=0.2, rect=(0, 0, 1, 0.96))
+    for row, chunk in zip(axes, shown, strict=True):
+        for place, frame in zip(row, frames, strict=False):
+            place.imshow(samples.frames[chunk, frame])
+            place.set_axis_off()
+        row[-1].imshow(samples.mfcc[chunk, 1:], aspect="auto", origin="lower")
+        row[-1].set_axis_off()
+        is_fake = samples.label[chunk] == spec.FAKE
+        title = row[0].text(
+            0,
+            1.08,
+            f"{'fake' if is_fake else 'real'}, distance {distance[chunk]:.3f}"
+            f"   ({samples.video_id[chunk]} from {samples.start_seconds[chunk]:g} s)",
+            transform=row[0].transAxes,
+            color=plots.FAKE_COLOR if is_fake else plots.REAL_COLOR,
+        )
+        title.set_in_layout(False)
+    return _png(figure)
+
+
+def _shown(label: np.ndarray) -> np.ndarray:
+    by_class = [np.flatnonzero(label == c) for c in (spec.REAL, spec.FAKE)]
+    chosen = np.concatenate([rows[:: max(1, len(rows) // 2)][:2] for rows in by_class])
+    return chosen[:_NUM_SHOWN]
+
+
+def _matrix_picture(samples: Samples) -> bytes:
+    """Distance of each mouth of a batch to each voice; own voices on the diagonal."""
+    matrix = samples.pairwise_distance
+    figure = Figure(figsize=(6.4, 5.6), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    drawn = axes.imshow(matrix, cmap="viridis_r")
+    figure.colorbar(drawn, label="distance")
+    axes.set(
+        title="Mouths against voices of a validation batch", xlabel="voice of chunk"
+    )
+    axes.set_ylabel("mouth of chunk")
+    axes.set_xticks(range(len(matrix)), [])
+    axes.set_yticks(
+        range(len(matrix)),
+        ["fake" if label == spec.FAKE else "real" for label in samples.label],
+        fontsize=7,
+    )
+    for tick, label in zip(axes.get_yticklabels(), samples.label, strict=True):
+        tick.set_color(plots.FAKE_COLOR if label == spec.FAKE else plots.REAL_COLOR)
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    png = io.BytesIO()
+    with mpl.rc_context({"font.size": 9}):
+        figure.savefig(png, format="png")
+    return png.getvalue()

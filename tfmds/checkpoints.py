@@ -1,0 +1,224 @@
+"""A run on disk: its configuration and its checkpoints.
+
+    RUN/config.json                   the whole configuration
+    RUN/checkpoints/00000123/         one checkpoint, named by its training step
+        model.weights.h5              weights and optimizer
+        state.json                    step, epoch, validation figures, best step
+    RUN/validation/epoch-0001.csv     scores of the validation videos after an epoch
+    RUN/logs/                         for TensorBoard
+
+A checkpoint appears under its name only when it is whole.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+from etils import epath
+
+from tfmds.errors import InputError
+from tfmds.evaluation import epochs, scores
+from tfmds.evaluation.scores import VideoScores
+from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.spec import FORMAT_VERSION, ChunkSpec
+
+PathLike = os.PathLike | str
+
+_CONFIG = "config.json"
+_CHECKPOINTS = "checkpoints"
+_WEIGHTS = "model.weights.h5"
+_STATE = "state.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Where a run stands.
+
+    Attributes:
+      step: Batches trained.
+      epoch: Whole epochs trained.
+      metrics: Figures of the last validation by name.
+      best_step: Step of the best checkpoint so far, by `best_value`.
+      best_value: Its figure, higher is better.
+      loss_sum: Sum of the losses of the begun epoch's steps.
+      kept_steps: Steps of the ends of earlier epochs whose checkpoints stay.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    best_step: int | None = None
+    best_value: float | None = None
+    loss_sum: float = 0.0
+    kept_steps: Sequence[int] = ()
+
+
+def write_config(workdir: PathLike, config: dict[str, Any]) -> None:
+    """Saves a run's whole configuration (JSON values)."""
+    workdir = epath.Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    partial = workdir / f".{_CONFIG}.partial"
+    text = json.dumps({"format_version": FORMAT_VERSION, **config}, indent=2)
+    partial.write_text(text + "\n")
+    partial.replace(workdir / _CONFIG)
+
+
+def read_config(workdir: PathLike) -> dict[str, Any] | None:
+    """What `write_config` saved, or None where there is no run."""
+    path = epath.Path(workdir) / _CONFIG
+    if not path.is_file():
+        return None
+    try:
+        config = json.loads(path.read_text())
+        version = config["format_version"]
+    except (ValueError, KeyError, TypeError) as e:
+        raise InputError(
+            f"{path}: not the configuration of a training run; expected JSON as"
+            " tfmds.train writes it"
+        ) from e
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format version {version}, this tfmds reads {FORMAT_VERSION};"
+            " train again, or use the tfmds that made it"
+        )
+    return config
+
+
+@contextlib.contextmanager
+def room_on_disk(path: PathLike) -> Iterator[None]:
+    """Turns whatever a full disk raises in this block into an InputError."""
+    try:
+        yield
+    # HDF5 and TensorFlow pack the system's message into errors of their own.
+    except Exception as e:
+        if "No space left on device" not in str(e) or isinstance(e, InputError):
+            raise
+        raise InputError(
+            f"{path}: no space is left on the disk. Make room and run the same command"
+            " again: training goes on at the last checkpoint"
+        ) from e
+
+
+def save(workdir: PathLike, model: keras.Model, state: State) -> None:
+    """Writes a checkpoint, then removes those neither last nor best nor kept.
+
+    Raises:
+      InputError: There is no room for it; the last checkpoint is still there.
+    """
+    root = epath.Path(workdir) / _CHECKPOINTS
+    root.mkdir(parents=True, exist_ok=True)
+    final = root / _name(state.step)
+    partial = root / f".{final.name}.partial"
+    if partial.exists():
+        partial.rmtree()
+    try:
+        with room_on_disk(final):
+            partial.mkdir()
+            model.save_weights(os.fspath(partial / _WEIGHTS))
+            (partial / _STATE).write_text(json.dumps(dataclasses.asdict(state)))
+    except InputError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if final.exists():
+        final.rmtree()
+    partial.rename(final)
+    keep = {final.name, *(_name(x) for x in (state.best_step, *state.kept_steps) if x)}
+    for old in root.iterdir():
+        if old.name not in keep:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def latest_state(workdir: PathLike) -> State | None:
+    """Where the run stands, None before its first checkpoint."""
+    return next(reversed(states(workdir)), None)
+
+
+def states(workdir: PathLike) -> list[State]:
+    """The states of the checkpoints that are there, in order of steps."""
+    root = epath.Path(workdir) / _CHECKPOINTS
+    if not root.is_dir():
+        return []
+    steps = sorted(p.name for p in root.iterdir() if p.name.isdigit())
+    return [State(**json.loads((root / step / _STATE).read_text())) for step in steps]
+
+
+def epoch_ends(workdir: PathLike) -> dict[int, int]:
+    """Step of each epoch's end whose checkpoint is there, by epoch from 1."""
+    root = epath.Path(workdir) / _CHECKPOINTS
+    states = [
+        State(**json.loads((path / _STATE).read_text()))
+        for path in (root.iterdir() if root.is_dir() else ())
+        if path.name.isdigit()
+    ]
+    # Within an epoch there is a sum of the losses so far.
+    ended = [state for state in states if not state.loss_sum]
+    return {state.epoch: state.step for state in sorted(ended, key=lambda s: s.step)}
+
+
+def restore(workdir: PathLike, model: keras.Model, state: State) -> None:
+    """Loads weights and optimizer of the checkpoint that `state` belongs to."""
+    model.load_weights(os.fspath(_weights(workdir, state.step)))
+
+
+def write_validation(workdir: PathLike, epoch: int, videos: VideoScores) -> None:
+    """Saves the validation scores after an epoch, counted from 1."""
+    folder = epath.Path(workdir) / epochs.FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    scores.write_videos(folder / epochs.file_name(epoch), videos)
+
+
+def load_model(
+    workdir: PathLike, step: int | None = None
+) -> tuple[keras.Model, TwoStreamConfig, ChunkSpec]:
+    """The network of a run with its best weights, or those of a step.
+
+    Raises:
+      InputError: The directory holds no run, or none with a checkpoint.
+    """
+    config = _config_of_run(workdir)
+    spec = ChunkSpec.from_json(config["spec"], str(workdir))
+    model_config = TwoStreamConfig(**config["model"])
+    model = two_stream(model_config, spec)
+    weights = _best_weights(workdir) if step is None else _weights(workdir, step)
+    model.load_weights(os.fspath(weights))
+    return model, model_config, spec
+
+
+def model_id(workdir: PathLike) -> str:
+    """Digest of the best weights: tells which model made a score."""
+    _config_of_run(workdir)
+    return hashlib.sha256(_best_weights(workdir).read_bytes()).hexdigest()[:16]
+
+
+def _config_of_run(workdir: PathLike) -> dict[str, Any]:
+    config = read_config(workdir)
+    if config is None or "model" not in config:
+        raise InputError(
+            f"{workdir}: not a model. Expected the --workdir of tfmds.train, which"
+            f" holds {_CONFIG} and {_CHECKPOINTS}/"
+        )
+    return config
+
+
+def _best_weights(workdir: PathLike) -> epath.Path:
+    state = latest_state(workdir)
+    if state is None:
+        raise InputError(
+            f"{workdir}: this run has no checkpoint yet; let tfmds.train finish an"
+            " epoch"
+        )
+    return _weights(workdir, state.best_step or state.step)
+
+
+def _weights(workdir: PathLike, step: int) -> epath.Path:
+    return epath.Path(workdir) / _CHECKPOINTS / _name(step) / _WEIGHTS
+
+
+def _name(step: int) -> str:
+    return f"{step:08d}"

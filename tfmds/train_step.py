@@ -1,0 +1,92 @@
+"""One step of training: a batch becomes new weights and figures."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfmds import strategies
+from tfmds.models.two_stream import split_at_embeddings
+
+# By the name of a loss term: the output it judges, the loss, and its weight.
+Terms = Mapping[str, tuple[str, keras.losses.Loss, float]]
+
+
+def make(
+    model: keras.Model,
+    terms: Terms,
+    class_weights: tf.Tensor | None,
+    strategy: tf.distribute.Strategy,
+) -> Callable[[Any], dict[str, tf.Tensor]]:
+    """Makes the function that trains on a batch and answers its figures by tag.
+
+    Each replica takes its rows of the batch through the streams. Embeddings are then
+    gathered, and what follows, mismatches between any two rows included, is done on
+    the whole batch by each replica alike. With batch norms over all replicas the
+    losses are those of one process.
+
+    Args:
+      model: The network with its optimizer.
+      terms: The loss.
+      class_weights: float `[2]`, weight of a fake and of a real chunk; None for 1.
+      strategy: Over what to spread it.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas > 1:
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+    streams, heads = split_at_embeddings(model)
+    variables = model.trainable_variables
+
+    def replica_step(frames, mfcc, label):
+        with tf.GradientTape() as tape:
+            embeddings = streams({"frames": frames, "mfcc": mfcc}, training=True)
+            label = strategies.gather(label)
+            embeddings = [strategies.gather(x) for x in embeddings]
+            outputs = heads(embeddings, training=True)
+            weight = 1.0 if class_weights is None else tf.gather(class_weights, label)
+            # Called as they are, Keras' losses divide by the number of replicas.
+            figures = {
+                name: tf.reduce_mean(loss.call(label, outputs[output]) * weight)
+                for name, (output, loss, _) in terms.items()
+            }
+            total = tf.add_n(
+                [weight * figures[name] for name, (_, _, weight) in terms.items()]
+            )
+            # The optimizer adds up the replicas' gradients.
+            objective = model.optimizer.scale_loss(total / replicas)
+        rate = model.optimizer.learning_rate
+        gradients = tape.gradient(objective, variables)
+        model.optimizer.apply(gradients, variables)
+        return {
+            "loss/total": total,
+            **{f"loss/{name}": value for name, value in figures.items()},
+            "learning_rate": tf.convert_to_tensor(rate),
+            "batch/share_of_real": tf.reduce_mean(tf.cast(label, tf.float32)),
+        }
+
+    if replicas == 1 and tf.config.list_physical_devices("GPU"):
+        # On a CPU XLA makes this network several times slower.
+        replica_step = tf.function(replica_step, jit_compile=True, autograph=False)
+
+    @tf.function(autograph=False)
+    def step(batch):
+        figures = strategy.run(replica_step, batch)
+        # They are the same on each replica.
+        return {
+            name: strategy.experimental_local_results(value)[0]
+            for name, value in figures.items()
+        }
+
+    return step
+
+
+def place_dropout(model: keras.Model, step: int) -> None:
+    """Lets the dropout of a run that goes on draw what it would have drawn."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout) and layer.rate:
+            # The seed, and how often it was drawn from.
+            state = layer.seed_generator.state
+            state.assign([keras.ops.convert_to_numpy(state)[0], step])

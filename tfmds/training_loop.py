@@ -1,0 +1,191 @@
+"""Epochs of steps, each followed by validation and a checkpoint."""
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfmds import checkpoints
+from tfmds.board import Board
+from tfmds.errors import InputError
+from tfmds.validation import Validation
+
+# Figures of so many steps are fetched together.
+_STEPS_AT_ONCE = 20
+
+# The batches of an epoch, counted from 0, from one of its steps on.
+Batches = Callable[[int, int], Iterator[Any]]
+TrainStep = Callable[[Any], dict[str, tf.Tensor]]
+
+
+class WorkerLost(Exception):
+    """Another worker of the run is gone; it goes on once all have started again."""
+
+
+@dataclasses.dataclass
+class Loop:
+    """A run from its state to its end.
+
+    Attributes:
+      workdir: Where it lives.
+      model: The network with its optimizer, as `state` says.
+      train_step: Trains on a batch and answers its figures by tag.
+      validation: Scores the validation split.
+      board: Where figures are shown.
+      epochs: Epochs in all.
+      steps_per_epoch: Steps of each.
+      both_classes: Whether there are reals and fakes to train on.
+      checkpoint_seconds: Time between checkpoints within an epoch, 0 for every step.
+      keep_epochs: Last epochs whose checkpoints stay, besides the best.
+      is_chief: Whether this process writes and speaks.
+      state: Where it stands.
+    """
+
+    workdir: os.PathLike | str
+    model: keras.Model
+    train_step: TrainStep
+    validation: Validation
+    board: Board
+    epochs: int
+    steps_per_epoch: int
+    both_classes: bool
+    checkpoint_seconds: float
+    keep_epochs: int
+    is_chief: bool
+    state: checkpoints.State
+
+    def run(self, batches: Batches) -> checkpoints.State:
+        """Runs to the end; `batches` answers those of an epoch from a step on."""
+        total = self.epochs * self.steps_per_epoch
+        if self.state.step:
+            self._say(f"{self.workdir}: going on at step {self.state.step} of {total}")
+        try:
+            with checkpoints.room_on_disk(self.workdir):
+                for epoch in range(self.state.epoch, self.epochs):
+                    first = self.state.step - epoch * self.steps_per_epoch
+                    self._run_steps(epoch, batches(epoch, first))
+                    self._end_epoch(epoch + 1)
+        except (tf.errors.DataLossError, tf.errors.NotFoundError) as e:
+            raise InputError(
+                f"the data set cannot be read any more: {e.message}. It has changed or"
+                " is damaged; copy or preprocess it again, then run the same command"
+                f" again: training goes on at step {self.state.step}"
+            ) from e
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as e:
+            raise WorkerLost(f"a worker was lost after step {self.state.step}") from e
+        return self.state
+
+    def _run_steps(self, epoch: int, batches: Iterator[Any]) -> None:
+        end = (epoch + 1) * self.steps_per_epoch
+        saved = time.monotonic()
+        # Losses that were not looked at yet: a GPU need not wait for each.
+        pending: dict[int, dict[str, tf.Tensor]] = {}
+        one_class = 0
+        with tqdm(
+            total=self.steps_per_epoch,
+            initial=self.state.step - epoch * self.steps_per_epoch,
+            desc=f"epoch {epoch + 1}/{self.epochs}",
+            unit="step",
+            disable=not self.is_chief,
+        ) as bar:
+            for step in range(self.state.step + 1, end + 1):
+                pending[step] = self.train_step(next(batches))
+                due = time.monotonic() - saved >= self.checkpoint_seconds
+                if step == end or due or len(pending) == _STEPS_AT_ONCE:
+                    one_class += self._read(pending, bar)
+                if due and step < end:
+                    self._save(step=step)
+                    saved = time.monotonic()
+        if self.both_classes and one_class > self.steps_per_epoch / 2:
+            self._say(
+                f"warning: in {one_class} of {self.steps_per_epoch} batches of epoch"
+                f" {epoch + 1} all chunks were real or all were fake. Larger batches"
+                " (--batch_tracks) or a larger --shuffle_buffer mix them better"
+            )
+
+    def _read(self, pending: dict[int, dict[str, tf.Tensor]], bar: tqdm) -> int:
+        """Writes the figures of these steps; answers how many had one class only."""
+        one_class = 0
+        for step, values in pending.items():
+            figures = {tag: float(value) for tag, value in values.items()}
+            broken = [t for t, value in figures.items() if not math.isfinite(value)]
+            if broken:
+                raise self._diverged(step, " and ".join(broken))
+            self.board.write_step(step, figures)
+            self.state = dataclasses.replace(
+                self.state, loss_sum=self.state.loss_sum + figures["loss/total"]
+            )
+            one_class += figures["batch/share_of_real"] in (0, 1)
+            bar.update()
+        bar.set_postfix(loss=f"{figures['loss/total']:.4g}")
+        pending.clear()
+        return one_class
+
+    def _end_epoch(self, epoch: int) -> None:
+        step = epoch * self.steps_per_epoch
+        result = self.validation()
+        self.board.write_epoch(step, result)
+        figures = {
+            "loss": self.state.loss_sum / self.steps_per_epoch,
+            "learning_rate": float(
+                keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+            ),
+            **(result.figures() if result else {}),
+        }
+        if result and self.is_chief:
+            checkpoints.write_validation(self.workdir, epoch, result.videos)
+        # Without fakes in validation mismatches tell, without validation the loss.
+        value = figures.get(
+            "val_auc", figures.get("val_mismatch_auc", -figures["loss"])
+        )
+        best = self.state.best_value
+        # Among equals the later one has seen more.
+        if best is None or value >= best:
+            self.state = dataclasses.replace(
+                self.state, best_step=step, best_value=value
+            )
+        ends = [*self.state.kept_steps, step]
+        self._save(
+            step=step,
+            epoch=epoch,
+            metrics=figures,
+            loss_sum=0.0,
+            kept_steps=ends[-self.keep_epochs :],
+        )
+        said = ", ".join(f"{name} {figure:.4g}" for name, figure in figures.items())
+        self._say(f"epoch {epoch}/{self.epochs}: {said}")
+
+    def _save(self, **changes: Any) -> None:
+        self.state = dataclasses.replace(self.state, **changes)
+        # The step may have broken the weights though its own loss was fine.
+        if not all(
+            np.isfinite(keras.ops.convert_to_numpy(v)).all()
+            for v in self.model.trainable_variables
+        ):
+            raise self._diverged(self.state.step, "weights")
+        if self.is_chief:
+            # A killed run goes on with whole curves.
+            self.board.flush()
+            checkpoints.save(self.workdir, self.model, self.state)
+
+    def _diverged(self, step: int, what: str) -> InputError:
+        last = checkpoints.latest_state(self.workdir)
+        kept = (
+            f"the checkpoint of step {last.step} is kept" if last else "none is saved"
+        )
+        return InputError(
+            f"{self.workdir}: NaN or infinite at step {step}: {what}; {kept}. Train"
+            " into another --workdir with a lower --learning_rate or more"
+            " --warmup_steps; the curves before that step tell more"
+        )
+
+    def _say(self, text: str) -> None:
+        if self.is_chief:
+            print(text, flush=True)

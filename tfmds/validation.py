@@ -1,0 +1,158 @@
+"""What a network in training makes of the validation split."""
+
+import dataclasses
+import os
+
+import keras
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from tfmds import scoring, spec
+from tfmds.data import input_pipeline
+from tfmds.data.data_set import DataSet
+from tfmds.evaluation import evaluation
+from tfmds.evaluation.evaluation import VIDEOS, Evaluation
+from tfmds.evaluation.scores import VideoScores
+
+SPLIT = "validation"
+
+_NUM_SAMPLES = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """The first chunk of each of the first records of the split, to look at.
+
+    Attributes:
+      frames: uint8 `[n, 30, s, s, 3]`.
+      mfcc: float32 `[n, 13, 99]`.
+      label: int64 `[n]`, 1 real, 0 fake.
+      video_id: str `[n]`.
+      start_seconds: float32 `[n]`.
+      pairwise_distance: float32 `[n, n]`, of each mouth to each voice.
+    """
+
+    frames: np.ndarray
+    mfcc: np.ndarray
+    label: np.ndarray
+    video_id: list[str]
+    start_seconds: np.ndarray
+    pairwise_distance: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The validation split after an epoch.
+
+    Attributes:
+      videos: The score of each video.
+      evaluation: What the scores say.
+      mismatch_auc: AUC of real mouths with other chunks' voices against their own;
+        None without real chunks. It tells also without fakes what was learned.
+      samples: Some chunks to look at.
+    """
+
+    videos: VideoScores
+    evaluation: Evaluation
+    mismatch_auc: float | None
+    samples: Samples
+
+    def figures(self) -> dict[str, float]:
+        """AUC with its interval, mean MDS of each class and the AUC of mismatches.
+
+        Those there are.
+        """
+        auc = self.evaluation.estimates[f"{VIDEOS}/auc"]
+        low, high = auc.interval or (None, None)
+        sample = self.evaluation.sample
+        figures = {
+            "val_auc": auc.value,
+            "val_auc_low": low,
+            "val_auc_high": high,
+            "val_mismatch_auc": self.mismatch_auc,
+        }
+        for word, mask in (("real", ~sample.fake), ("fake", sample.fake)):
+            figures[f"val_mds_{word}"] = (
+                sample.score[mask].mean() if any(mask) else None
+            )
+        return {name: float(x) for name, x in figures.items() if x is not None}
+
+
+class Validation:
+    """Scores the validation split; answers None where there is none.
+
+    Args:
+      data_set: The data set.
+      view: How chunks are shown.
+      batch_size: Chunks at once.
+      model: The network, with the output `pairwise_distance`.
+    """
+
+    def __init__(
+        self,
+        data_set: DataSet,
+        view: input_pipeline.ViewConfig,
+        batch_size: int,
+        model: keras.Model,
+    ):
+        self._rows = [row for row in data_set.videos() if row.video.split == SPLIT]
+        self._predict = scoring.predictor(model)
+        if any(row.chunks for row in self._rows):
+            shards = [os.fspath(path) for path in data_set.shards(SPLIT)]
+            self._chunks = input_pipeline.scoring_dataset(
+                shards, data_set.spec, view, batch_size
+            )
+            # No second chunk of a record is as far from the first.
+            self._first_chunks = input_pipeline.scoring_dataset(
+                shards, data_set.spec, view, _NUM_SAMPLES, hop_frames=1_000_000
+            )
+        else:
+            self._chunks = None
+
+    def __call__(self) -> Result | None:
+        """Scores all chunks with the weights as they are now."""
+        if self._chunks is None:
+            return None
+        pairwise: list[np.ndarray] = []
+
+        def predict(frames, mfcc):
+            outputs = self._predict(frames, mfcc)
+            pairwise.append(outputs["pairwise_distance"].numpy())
+            return outputs
+
+        chunks = scoring.score_chunks(predict, self._chunks)
+        videos = scoring.video_scores(self._rows, chunks)
+        result = evaluation.evaluate(
+            videos, chunks, split=SPLIT, min_coverage=0, where="the validation split"
+        )
+        return Result(
+            videos, result, mismatch_auc(pairwise, chunks.label), self._samples()
+        )
+
+    def _samples(self) -> Samples:
+        batch = next(iter(self._first_chunks))
+        outputs = self._predict(batch["frames"], batch["mfcc"])
+        return Samples(
+            frames=batch["frames"].numpy(),
+            mfcc=batch["mfcc"].numpy(),
+            label=batch["label"].numpy(),
+            video_id=[x.decode() for x in batch["video_id"].numpy()],
+            start_seconds=batch["start_seconds"].numpy(),
+            pairwise_distance=outputs["pairwise_distance"].numpy(),
+        )
+
+
+def mismatch_auc(pairwise: list[np.ndarray], label: np.ndarray) -> float | None:
+    """AUC of voices of other chunks of the batch against the own, for real mouths."""
+    own, other = [], []
+    ends = np.cumsum([len(distance) for distance in pairwise])
+    for distance, end in zip(pairwise, ends, strict=True):
+        real = label[end - len(distance) : end] == spec.REAL
+        matched = np.eye(len(distance), dtype=bool)
+        own.append(distance[matched & real[:, None]])
+        other.append(distance[~matched & real[:, None]])
+    own, other = np.concatenate(own), np.concatenate(other)
+    if not len(own) or not len(other):
+        return None
+    mismatched = np.repeat([0, 1], [len(own), len(other)])
+    return float(roc_auc_score(mismatched, np.concatenate([own, other])))
