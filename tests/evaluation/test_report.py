@@ -1,0 +1,162 @@
+import html.parser
+import io
+import re
+import shutil
+import subprocess
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from tests.evaluation import samples
+from tfmds.evaluation import charts, report, thresholds
+from tfmds.evaluation.judgement import JudgedChunk, SkippedTrack, VideoJudgement
+
+NASTY = '<script>alert("x")</script></title>&{{ 7*7 }}'
+
+
+def jpeg():
+    image = io.BytesIO()
+    matplotlib.image.imsave(image, np.zeros((8, 8, 3)), format="jpg")
+    return image.getvalue()
+
+
+def judged(path="clips/a.mp4", count=6, face=b"", **fields):
+    videos, _ = samples.tables(separation=0.2)
+    chunks = tuple(
+        JudgedChunk(track, float(at), 0.3 + 0.1 * at, face)
+        for track in (0, 1)
+        for at in range(count)
+    )
+    threshold = thresholds.select(videos, "validation", num_draws=20)
+    fields = {"seconds_total": count + 2.5, "model_id": "m-1"} | fields
+    return VideoJudgement(path, "ok", threshold, chunks=chunks, **fields)
+
+
+class Text(html.parser.HTMLParser):
+    """What a reader sees, and the tags that make a page do things."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.words, self.tags = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if not self.tags or self.tags[-1][0] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def test_the_page_says_what_the_judgement_says():
+    judgement = judged(skipped_tracks=(SkippedTrack(1.0, 2.5, "smaller than 50 px"),))
+    text = Text(report.video_page(judgement, {"command": "detect a.mp4"})).text
+    assert ("Called fake" if judgement.verdict == "fake" else "Not called fake") in text
+    for said in (
+        f"{judgement.mds:.3f}",
+        f"{judgement.threshold.value:.3f}",
+        "6 seconds of 8.5 seconds",
+        "0:06 to 0:08.5",
+        "0:01 to 0:02.5: smaller than 50 px",
+        "Face 2",
+        "m-1",
+        "detect a.mp4",
+        "evidence, not proof",
+    ):
+        assert said in text, said
+
+
+def test_a_video_without_a_verdict_says_why():
+    judgement = VideoJudgement(
+        "mute.mp4", "no_audio", thresholds.Threshold(0.5), "no audio stream"
+    )
+    page = Text(report.video_page(judgement))
+    assert "Not judged" in page.text
+    assert "The video has no sound" in page.text
+    assert "no audio stream" in page.text
+    assert "script" not in [tag for tag, _ in page.tags]
+
+
+def test_names_are_data():
+    skipped = (SkippedTrack(0.0, 1.0, NASTY),)
+    judgement = judged(NASTY, model_id=NASTY, skipped_tracks=skipped)
+    for page in (
+        report.video_page(judgement, {NASTY: NASTY}),
+        report.index_page([judgement], {NASTY: NASTY}),
+    ):
+        found = Text(page.replace(charts.library(), ""))
+        assert NASTY not in page
+        assert NASTY in "".join(found.words)
+        scripts = [attrs for tag, attrs in found.tags if tag == "script"]
+        assert len(scripts) in (0, 3)
+
+
+def test_a_page_fetches_nothing():
+    page = report.video_page(judged(face=jpeg()))
+    for tag, attrs in Text(page).tags:
+        for name in ("src", "href", "action", "srcset", "poster"):
+            assert (attrs.get(name) or "data:").startswith("data:"), (tag, attrs)
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src 'none'" in page
+
+
+def test_a_long_video_stays_a_page_that_can_be_sent():
+    face = jpeg() + bytes(4000)
+    page = report.video_page(judged(count=1000, face=face))
+    assert len(page) < 5_000_000
+    assert "more faces are not shown" in page
+    # The highest distance of each face is among those shown.
+    assert page.count('alt="face at 16:39"') == 2
+
+
+def test_pages_are_written_and_linked(tmp_path):
+    judgements = [judged("x/a.mp4"), judged("y/a.mp4"), judged("../ä?.mp4")]
+    paths = [report.write_video_page(tmp_path, j) for j in judgements]
+    assert len(set(paths)) == 3
+    assert all(path.parent == tmp_path for path in paths)
+    index = report.write_index_page(tmp_path, judgements).read_text()
+    links = [attrs["href"] for tag, attrs in Text(index).tags if tag == "a"]
+    assert [tmp_path / link for link in links] == list(paths)
+
+
+def test_a_name_that_is_no_text_is_shown():
+    name = b"caf\xe9.mp4".decode(errors="surrogateescape")
+    assert "caf?.mp4" in report.video_page(judged(name))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0:00"), (9.96, "0:10"), (61.5, "1:01.5"), (59.99, "1:00"), (3600, "60:00")],
+)
+def test_clock(seconds, said):
+    assert charts.clock(seconds) == said
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+def test_a_browser_draws_every_chart_and_complains_about_nothing(tmp_path):
+    path = report.write_video_page(tmp_path, judged(NASTY, face=jpeg()))
+    words = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+    ]
+    words += ["--disable-background-networking", "--disable-component-update"]
+    words += ["--disable-sync", "--enable-logging=stderr", "--dump-dom"]
+    words += ["--virtual-time-budget=3000", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run(
+        [*words, f"file://{path}"], capture_output=True, text=True, timeout=60
+    )
+    assert "CONSOLE" not in done.stderr
+    body = done.stdout.partition("<body>")[2]
+    for name in ("track-0", "track-1", "standing"):
+        drawn = body.partition(f'id="{name}"')[2].partition("</svg>")[0]
+        assert drawn.count("<path") > 5, name

@@ -1,0 +1,192 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.evaluation import samples
+from tfmds.errors import InputError
+from tfmds.evaluation import thresholds
+
+some = st.lists(
+    st.floats(0, 2, allow_nan=False).map(lambda x: round(x, 2)),
+    min_size=1,
+    max_size=20,
+).map(np.array)
+
+
+def rates(real, fake, tau):
+    return (real >= tau).mean(), (fake >= tau).mean()
+
+
+def best_balanced_accuracy(real, fake):
+    levels = [*real, *fake, 99]
+    return max(rates(real, fake, t)[1] - rates(real, fake, t)[0] for t in levels)
+
+
+def test_midpoint_is_the_papers():
+    assert thresholds.midpoint(np.array([0, 1, 2]), np.array([4, 6])) == 3
+
+
+def test_sweep_takes_the_middle_of_a_gap():
+    assert thresholds.sweep(np.array([0, 1.0]), np.array([2.0, 9])) == 1.5
+
+
+def test_sweep_looks_between_the_smallest_fake_and_the_largest_real():
+    real, fake = np.array([0.0, 1, 2, 5]), np.array([3.0, 6, 7, 8])
+    tau = thresholds.sweep(real, fake)
+    assert 3 <= tau <= 5
+    assert rates(real, fake, tau) in [(0.25, 1.0), (0.0, 0.75)]
+
+
+@given(some, some)
+def test_youden_is_best(real, fake):
+    fpr, recall = rates(real, fake, thresholds.youden(real, fake))
+    assert recall - fpr == pytest.approx(best_balanced_accuracy(real, fake))
+
+
+@given(some, some)
+def test_equal_error_rate_is_as_equal_as_can_be(real, fake):
+    fpr, recall = rates(real, fake, thresholds.equal_error_rate(real, fake))
+    differences = [
+        abs(rates(real, fake, t)[0] - 1 + rates(real, fake, t)[1])
+        for t in (*real, *fake, 99)
+    ]
+    assert abs(fpr - 1 + recall) == pytest.approx(min(differences))
+
+
+@given(some, some, st.sampled_from([0, 0.1, 0.5, 1]))
+def test_targets_are_kept_and_not_missed_by_more_than_needed(real, fake, target):
+    tau = thresholds.target_fpr(real, fake, target)
+    assert rates(real, fake, tau)[0] <= target
+    lower = [t for t in (*real, *fake) if t < tau]
+    assert not lower or rates(real, fake, max(lower))[0] > target
+    tau = thresholds.target_recall(real, fake, target)
+    assert rates(real, fake, tau)[1] >= target
+    above = [t for t in (*real, *fake) if t >= tau]
+    assert not above or rates(real, fake, np.nextafter(min(above), 99))[1] < target
+
+
+@settings(max_examples=30)
+@given(some, st.floats(0.5, 3))
+def test_every_criterion_separates_what_does_not_overlap(real, gap):
+    fake = real + np.ptp(real) + gap
+    for name, criterion in thresholds.CRITERIA.items():
+        if name in thresholds.TARGETED:
+            tau = criterion(real, fake, 0.0 if name == "target_fpr" else 1.0)
+        elif name == "midpoint":
+            continue
+        else:
+            tau = criterion(real, fake)
+        assert rates(real, fake, tau) == (0, 1), name
+
+
+def test_what_is_chosen_is_written_and_read_again(tmp_path):
+    videos, _ = samples.tables(separation=0.2)
+    chosen = thresholds.select(
+        videos, "validation", scores_digest="sha256:x", model_id="m"
+    )
+    path = tmp_path / "threshold.json"
+    thresholds.write(path, chosen)
+    assert thresholds.read(path) == chosen
+    fields = json.loads(path.read_text())
+    assert fields["criterion"] == thresholds.DEFAULT_CRITERION
+    assert fields["split"] == "validation"
+    assert fields["counts"] == {"real": 10, "fake": 10, "groups": 5}
+    assert fields["low"] <= fields["value"] <= fields["high"]
+
+
+def test_the_promised_rates_are_those_of_the_split():
+    videos, _ = samples.tables(separation=0.15, groups=12)
+    chosen = thresholds.select(videos, "validation", "youden")
+    mine = videos.select(videos.split == "validation")
+    fpr, recall = rates(
+        mine.mds[mine.label == 1], mine.mds[mine.label == 0], chosen.value
+    )
+    assert chosen.false_positive_rate.value == pytest.approx(fpr)
+    assert chosen.recall.value == pytest.approx(recall)
+    low, high = chosen.recall.interval
+    assert low < recall <= high
+
+
+@pytest.mark.parametrize(
+    ("separation", "note"),
+    [(3, "do not overlap"), (-1, "overlap wholly"), (0.3, None)],
+)
+def test_it_says_how_the_classes_overlap(separation, note):
+    videos, _ = samples.tables(separation=separation, groups=20)
+    notes = thresholds.select(videos, "validation").notes
+    assert (note in " ".join(notes)) if note else not notes
+
+
+def test_a_target_that_so_few_videos_cannot_show_is_named():
+    videos, _ = samples.tables(separation=0.2)
+    chosen = thresholds.select(videos, "validation", "target_fpr", target=0.01)
+    assert "cannot be told from 10 real videos" in " ".join(chosen.notes)
+
+
+def test_the_test_split_is_refused(tmp_path):
+    videos, _ = samples.tables()
+    with pytest.raises(InputError, match="test split"):
+        thresholds.select(videos, "test")
+    path = tmp_path / "threshold.json"
+    path.write_text('{"value": 1, "split": "test"}')
+    with pytest.raises(InputError, match=r"threshold.json.*test split"):
+        thresholds.read(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"criterion": "best"}, "expected one of midpoint"),
+        ({"criterion": "target_fpr"}, "--target"),
+        ({"criterion": "youden", "target": 0.1}, "has none"),
+    ],
+)
+def test_bad_choices_are_refused(options, message):
+    videos, _ = samples.tables()
+    with pytest.raises(InputError, match=message):
+        thresholds.select(videos, "validation", **options)
+
+
+def test_one_class_is_refused():
+    videos, _ = samples.tables()
+    with pytest.raises(InputError, match="10 real and 0 fake"):
+        thresholds.select(videos.select(videos.label == 1), "validation")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"value": "high"}',
+        '{"value": NaN}',
+        '{"value": 1, "low": [], "high": 1}',
+    ]
+    + ['{"value": 1, "format_version": 99}', '{"value": 1, "calibration": {"a": 1}}'],
+)
+def test_what_is_no_threshold_is_refused(tmp_path, text):
+    path = tmp_path / "threshold.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"threshold\.json"):
+        thresholds.read(path)
+
+
+def test_a_threshold_by_hand_needs_only_a_value(tmp_path):
+    path = tmp_path / "threshold.json"
+    path.write_text('{"value": 0.7}')
+    assert thresholds.read(path).value == 0.7
+
+
+def test_drift_is_seen_and_not_imagined():
+    videos, _ = samples.tables(groups=15, seed=1)
+    chosen = thresholds.select(videos, "validation")
+    same, _ = samples.tables(groups=15, splits=("test",), seed=2)
+    assert chosen.drift(same) == []
+    elsewhere, _ = samples.tables(groups=15, splits=("test",), seed=2)
+    elsewhere.mds[:] += np.where(elsewhere.label == 1, 0.3, 0)
+    (note,) = chosen.drift(elsewhere)
+    assert "real videos is elsewhere" in note

@@ -1,0 +1,74 @@
+import csv
+import json
+
+import pytest
+
+from tfmds import results
+from tfmds.errors import InputError
+from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
+from tfmds.evaluation.thresholds import Threshold
+
+RUN = {"model_id": "m", "hop": 1.0}
+
+
+def judged(path: str, *distances: float) -> VideoJudgement:
+    return VideoJudgement(
+        path,
+        "ok" if distances else "no_face",
+        Threshold(0.5),
+        chunks=tuple(JudgedChunk(0, float(t), d) for t, d in enumerate(distances)),
+        seconds_total=4.0,
+    )
+
+
+def close(run: results.Results) -> None:
+    """As the end of its process does."""
+    run._file.close()
+
+
+def test_a_killed_run_goes_on_behind_its_last_whole_line(tmp_path):
+    run = results.Results(str(tmp_path), RUN)
+    run.add(judged("a.mp4", 0.1, 0.9, 0.8))
+    run.add(judged("caf\udce9.mp4"))
+    close(run)
+    whole = (tmp_path / results.RESULTS_FILE).read_bytes()
+    with open(tmp_path / results.RESULTS_FILE, "ab") as f:
+        f.write(b'{"path": "c.mp4", "sta')
+
+    run = results.Results(str(tmp_path), RUN)
+    assert run.outcomes == {"a.mp4": "fake", "caf\udce9.mp4": "no_face"}
+    assert (tmp_path / results.RESULTS_FILE).read_bytes() == whole
+    run.add(judged("c.mp4", 0.2))
+    assert [fields["path"] for fields in run.read()][2] == "c.mp4"
+    run.write_table()
+    with open(tmp_path / results.TABLE_FILE, errors="surrogateescape") as f:
+        rows = list(csv.DictReader(f))
+    assert [row["verdict"] for row in rows] == ["fake", "", "real"]
+    assert rows[0]["suspicious_periods"] == "1-3"
+    assert rows[1]["path"] == "caf\udce9.mp4"
+
+
+def test_results_are_read_back_as_they_were_said(tmp_path):
+    judgement = judged("a.mp4", 0.1, 0.9)
+    said = json.loads(json.dumps(judgement.to_json()))
+    assert VideoJudgement.from_json(said, Threshold(0.5)) == judgement
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path):
+    close(results.Results(str(tmp_path), RUN))
+    with pytest.raises(InputError, match="hop was 1.0, now is 0.5"):
+        results.Results(str(tmp_path), {**RUN, "hop": 0.5})
+
+
+def test_two_processes_do_not_write_the_same_results(tmp_path):
+    run = results.Results(str(tmp_path), RUN)
+    with pytest.raises(InputError, match="another tfmds.detect"):
+        results.Results(str(tmp_path), RUN)
+    close(run)
+
+
+def test_a_file_that_holds_no_results_is_not_touched(tmp_path):
+    (tmp_path / results.RESULTS_FILE).write_text("my diary\n")
+    with pytest.raises(InputError, match="line 1: no result"):
+        results.Results(str(tmp_path), RUN)
+    assert (tmp_path / results.RESULTS_FILE).read_text() == "my diary\n"

@@ -1,0 +1,1 @@
+"""Distances become judgements; NumPy and scikit-learn, no TensorFlow."""

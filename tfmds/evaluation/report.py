@@ -1,0 +1,240 @@
+"""Reports: one self-contained HTML page per video, and an index of several.
+
+A page fetches nothing, works without a network, in light, dark and print. What comes
+from files is data and never markup.
+"""
+
+import base64
+import dataclasses
+import functools
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jinja2
+import numpy as np
+from etils import epath
+
+from tfmds import files, spec
+from tfmds.evaluation import charts
+from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
+from tfmds.evaluation.metrics import Estimate
+
+INDEX_FILE = "index.html"
+
+# A page shows so many faces at most, to stay a page that can be sent.
+_MAX_FACES = 240
+# A sentence names so many stretches of time at most.
+_MAX_PERIODS = 6
+
+_IN_PLAIN_WORDS = {
+    spec.NO_FACE: "No face was in view long and large enough to be looked at.",
+    spec.NO_AUDIO: "The video has no sound, and the method compares picture and sound.",
+    spec.TOO_SHORT: "No face was in view for a whole second together with sound.",
+    spec.DECODE_ERROR: "The file could not be read as a video.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Face:
+    """One picture of a strip."""
+
+    source: str
+    time: str
+    start_seconds: float
+    distance: float
+    suspicious: bool
+
+
+def video_page(
+    judgement: VideoJudgement, provenance: Mapping[str, str] | None = None
+) -> str:
+    """Renders the page of one video.
+
+    Args:
+      judgement: What is said about it.
+      provenance: How it was made, as rows of a table: command, versions, digests.
+    """
+    most_faces = _MAX_FACES // max(len(judgement.tracks), 1)
+    tracks = [track_strip(judgement, track, most_faces) for track in judgement.tracks]
+    drawn = [track["chart"] for track in tracks]
+    standing = charts.standing(judgement)
+    return render(
+        "video.html",
+        judgement=judgement,
+        name=os.path.basename(judgement.path) or judgement.path,
+        plain_reason=_plain_reason(judgement),
+        tracks=tracks,
+        standing=standing,
+        charts={f"track-{n}": chart for n, chart in enumerate(drawn)}
+        | ({"standing": standing} if standing else {}),
+        library=charts.library() if drawn else "",
+        provenance=provenance or {},
+    )
+
+
+def details(judgement: VideoJudgement) -> dict[str, Any]:
+    """What the page of one video says, in parts for a page that draws it itself.
+
+    Returns:
+      JSON: `result` as `VideoJudgement.to_json`, `chunk_seconds`, the HTML of `verdict`
+      and `unseen`, and `tracks` with the pictures of their faces.
+    """
+    most_faces = _MAX_FACES // max(len(judgement.tracks), 1)
+    words = {"judgement": judgement, "plain_reason": _plain_reason(judgement)}
+    strips = [track_strip(judgement, track, most_faces) for track in judgement.tracks]
+    return {
+        "result": judgement.to_json(),
+        "chunk_seconds": judgement.chunk_seconds,
+        "verdict": render("verdict.html", **words),
+        "unseen": render("unseen.html", **words),
+        "tracks": [
+            {
+                "track": track,
+                "faces": [dataclasses.asdict(face) for face in strip["faces"]],
+                "hidden_faces": strip["hidden_faces"],
+            }
+            for track, strip in zip(judgement.tracks, strips, strict=True)
+        ],
+    }
+
+
+def _plain_reason(judgement: VideoJudgement) -> str:
+    return _IN_PLAIN_WORDS.get(judgement.status, "")
+
+
+def index_page(
+    judgements: Sequence[VideoJudgement], provenance: Mapping[str, str] | None = None
+) -> str:
+    """Renders the table of several videos, with links to their pages."""
+    return render(
+        "index.html",
+        rows=[(page_name(judgement.path), judgement) for judgement in judgements],
+        provenance=provenance or {},
+    )
+
+
+def write_video_page(
+    output_dir: os.PathLike | str,
+    judgement: VideoJudgement,
+    provenance: Mapping[str, str] | None = None,
+) -> epath.Path:
+    """Writes the page of one video and answers its path."""
+    path = epath.Path(output_dir) / page_name(judgement.path)
+    files.write_text(path, video_page(judgement, provenance))
+    return path
+
+
+def write_index_page(
+    output_dir: os.PathLike | str,
+    judgements: Sequence[VideoJudgement],
+    provenance: Mapping[str, str] | None = None,
+) -> epath.Path:
+    """Writes the table of several videos and answers its path."""
+    path = epath.Path(output_dir) / INDEX_FILE
+    files.write_text(path, index_page(judgements, provenance))
+    return path
+
+
+def page_name(video_path: str) -> str:
+    """File name of a video's page: readable, and its own for each path."""
+    stem = re.sub(r"[^A-Za-z0-9.-]+", "_", os.path.basename(video_path)).strip("._")
+    digest = hashlib.sha256(video_path.encode(errors="surrogateescape")).hexdigest()
+    return f"{stem[:80] or 'video'}-{digest[:8]}.html"
+
+
+def track_strip(
+    judgement: VideoJudgement,
+    track: int,
+    most_faces: int,
+    forged: Sequence[tuple[float, float]] = (),
+) -> dict[str, Any]:
+    """A track for a template: its chart and its faces.
+
+    Args:
+      judgement: The video.
+      track: Which of its tracks.
+      most_faces: So many faces at most.
+      forged: What is known to be forged, in seconds.
+    """
+    alone = judgement.of_track(track)
+    shown = _faces_shown(alone.chunks, most_faces)
+    return {
+        "number": track + 1,
+        "judgement": alone,
+        "chart": charts.dissonance(judgement, track, forged),
+        "faces": [
+            _Face(
+                source="data:image/jpeg;base64,"
+                + base64.b64encode(chunk.face_jpeg).decode(),
+                time=charts.clock(chunk.start_seconds),
+                start_seconds=chunk.start_seconds,
+                distance=chunk.distance,
+                suspicious=judgement.is_suspicious(chunk),
+            )
+            for chunk in shown
+        ],
+        "hidden_faces": sum(bool(c.face_jpeg) for c in alone.chunks) - len(shown),
+    }
+
+
+def _faces_shown(chunks: Iterable[JudgedChunk], most: int) -> list[JudgedChunk]:
+    """All with a picture; of too many, the highest distances and an even sample."""
+    pictured = [chunk for chunk in chunks if chunk.face_jpeg]
+    if len(pictured) <= most:
+        return pictured
+    by_distance = np.argsort([-chunk.distance for chunk in pictured], kind="stable")
+    even = np.linspace(0, len(pictured) - 1, most - most // 2).astype(int)
+    kept = sorted({*by_distance[: most // 2].tolist(), *even.tolist()})
+    return [pictured[number] for number in kept]
+
+
+@functools.lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tfmds.evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clock"] = charts.clock
+    environment.filters["periods"] = _say_periods
+    environment.filters["seconds"] = _say_seconds
+    environment.filters["value"] = _say_value
+    environment.filters["bounds"] = _say_bounds
+    return environment
+
+
+def render(template: str, **values: Any) -> str:
+    """Fills a template; every value is data, none is markup."""
+    page = _environment().get_template(template).render(**values)
+    # A file name may hold bytes that are no text.
+    return page.encode(errors="replace").decode()
+
+
+def _say_periods(periods: Sequence[tuple[float, float]]) -> str:
+    said = ", ".join(
+        f"{charts.clock(start)} to {charts.clock(end)}"
+        for start, end in periods[:_MAX_PERIODS]
+    )
+    more = len(periods) - _MAX_PERIODS
+    return f"{said} and {more} more stretches" if more > 0 else said
+
+
+def _say_value(estimate: Estimate) -> str:
+    return "-" if estimate.value is None else f"{estimate.value:.3f}"
+
+
+def _say_bounds(estimate: Estimate) -> str:
+    if estimate.interval is None:
+        return estimate.reason
+    low, high = estimate.interval
+    return f"{low:.3f} to {high:.3f}"
+
+
+def _say_seconds(seconds: float) -> str:
+    text = f"{seconds:.1f}".removesuffix(".0")
+    return f"{text} second{'' if text == '1' else 's'}"

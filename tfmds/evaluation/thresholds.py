@@ -1,0 +1,470 @@
+"""Thresholds: where a score is called fake.
+
+A criterion is a pure function from the scores of reals and of fakes to the threshold
+tau; a thing is called fake where its score >= tau.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfmds import files, spec
+from tfmds.errors import InputError
+from tfmds.evaluation import calibration, metrics
+from tfmds.evaluation.calibration import Calibration
+from tfmds.evaluation.localization import Localizer
+from tfmds.evaluation.metrics import Estimate
+from tfmds.evaluation.scores import VideoScores
+
+FILE = "threshold.json"
+
+# What a threshold remembers of the scores it was chosen on.
+_NUM_QUANTILES = 101
+# Scores differ from those where a chance of such a difference is below this ...
+_DRIFT_SIGNIFICANCE = 0.01
+# ... and the share of videos that moved is above this: in a large table everything is
+# significant.
+_DRIFT_SHARE = 0.2
+
+
+def midpoint(real: np.ndarray, fake: np.ndarray) -> float:
+    """Midpoint between the mean score of reals and of fakes (paper, section 3.5)."""
+    return float((np.mean(real) + np.mean(fake)) / 2)
+
+
+def sweep(real: np.ndarray, fake: np.ndarray, num_steps: int = 20) -> float:
+    """Best balanced accuracy of steps between the smallest fake and largest real.
+
+    The reproduction's rule; the midpoint of the gap where the classes do not overlap.
+    """
+    low, high = np.min(fake), np.max(real)
+    if low > high:
+        return _between(high, low)
+    steps = np.linspace(low, high, num_steps)
+    called_fake = [(s[:, np.newaxis] >= steps).mean(0) for s in (real, fake)]
+    return float(steps[_middle_of_best(called_fake[1] - called_fake[0])])
+
+
+def youden(real: np.ndarray, fake: np.ndarray) -> float:
+    """Best balanced accuracy of all thresholds."""
+    cuts = _Cuts.of(real, fake)
+    return cuts.threshold(_middle_of_best(cuts.recall - cuts.fpr))
+
+
+def equal_error_rate(real: np.ndarray, fake: np.ndarray) -> float:
+    """As large a share of reals as of fakes is called wrong, as nearly as can be."""
+    cuts = _Cuts.of(real, fake)
+    return cuts.threshold(_middle_of_best(-np.abs(cuts.fpr - (1 - cuts.recall))))
+
+
+def target_fpr(real: np.ndarray, fake: np.ndarray, target: float) -> float:
+    """The lowest threshold at which at most `target` of the reals is called fake."""
+    cuts = _Cuts.of(real, fake)
+    return cuts.threshold(int(np.argmax(cuts.fpr <= target)))
+
+
+def target_recall(real: np.ndarray, fake: np.ndarray, target: float) -> float:
+    """The highest threshold at which at least `target` of the fakes is called fake."""
+    cuts = _Cuts.of(real, fake)
+    return cuts.threshold(int(np.flatnonzero(cuts.recall >= target)[-1]))
+
+
+CRITERIA: dict[str, Callable[..., float]] = {
+    "midpoint": midpoint,
+    "sweep": sweep,
+    "youden": youden,
+    "equal_error_rate": equal_error_rate,
+    "target_fpr": target_fpr,
+    "target_recall": target_recall,
+}
+# Criteria that aim at a given rate.
+TARGETED = ("target_fpr", "target_recall")
+DEFAULT_CRITERION = "equal_error_rate"
+
+
+@dataclasses.dataclass(frozen=True)
+class Threshold:
+    """A threshold and where it comes from.
+
+    Attributes:
+      value: Tau; a video is called fake where MDS >= tau.
+      criterion: How it was chosen.
+      target: The rate that the criterion aimed at, where it has one.
+      split: The split it was chosen on, never test.
+      counts: Reals, fakes and groups it was chosen on.
+      interval: 95 % interval of `value` by bootstrap over groups.
+      false_positive_rate: Share of the reals of that split that it calls fake.
+      recall: Share of the fakes of that split that it calls fake.
+      scores_digest: SHA-256 of the score file.
+      model_id: Which model made the scores, empty where it is not known.
+      notes: What its user should know.
+      quantiles: Scores of each class at equal shares, from the lowest to the highest.
+      calibration: Probability of being fake by score.
+      localizer: How chunk distances become fake periods; None where the split had no
+        videos that are forged in a part.
+    """
+
+    value: float
+    criterion: str = ""
+    target: float | None = None
+    split: str = ""
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    false_positive_rate: Estimate = Estimate(None)
+    recall: Estimate = Estimate(None)
+    scores_digest: str = ""
+    model_id: str = ""
+    notes: tuple[str, ...] = ()
+    quantiles: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    calibration: Calibration | None = None
+    localizer: Localizer | None = None
+
+    @property
+    def summary(self) -> str:
+        """The threshold and what it promises, in one sentence."""
+        low, high = self.interval or (None, None)
+        interval = "" if low is None else f" [{low:.4g}, {high:.4g}]"
+        return (
+            f"threshold {self.value:.4g}{interval} by {self.criterion} on"
+            f" {self.counts['real']} real and {self.counts['fake']} fake {self.split}"
+            f" videos of {self.counts['groups']} groups; there it calls"
+            f" {self.recall} of the fakes and {self.false_positive_rate} of the reals"
+            " fake"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything a reader needs to judge it."""
+        low, high = self.interval or (None, None)
+        return {
+            "format_version": spec.FORMAT_VERSION,
+            "value": self.value,
+            "low": low,
+            "high": high,
+            "criterion": self.criterion,
+            "target": self.target,
+            "split": self.split,
+            "counts": self.counts,
+            "false_positive_rate": self.false_positive_rate.to_json(),
+            "recall": self.recall.to_json(),
+            "scores_digest": self.scores_digest,
+            "model_id": self.model_id,
+            "notes": list(self.notes),
+            "calibration": self.calibration and self.calibration.to_json(),
+            "localization": self.localizer and self.localizer.to_json(),
+            "quantiles": {word: list(q) for word, q in self.quantiles.items()},
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any], where: str) -> "Threshold":
+        """Reads what `to_json` wrote; `where` names the source in an error.
+
+        Only `value` must be there, so that a threshold can be written by hand.
+
+        Raises:
+          InputError: It cannot be read, or was chosen on the test split.
+        """
+        try:
+            version = fields.get("format_version", spec.FORMAT_VERSION)
+            value = float(fields["value"])
+            fitted = fields.get("calibration")
+            localizer = fields.get("localization")
+            threshold = cls(
+                value=value,
+                criterion=str(fields.get("criterion", "")),
+                target=fields.get("target"),
+                split=str(fields.get("split", "")),
+                counts=dict(fields.get("counts", {})),
+                interval=_interval_from_json(fields),
+                false_positive_rate=_estimate(fields.get("false_positive_rate", {})),
+                recall=_estimate(fields.get("recall", {})),
+                scores_digest=str(fields.get("scores_digest", "")),
+                model_id=str(fields.get("model_id", "")),
+                notes=tuple(map(str, fields.get("notes", ()))),
+                quantiles={
+                    str(word): tuple(map(float, values))
+                    for word, values in fields.get("quantiles", {}).items()
+                },
+                calibration=fitted and Calibration.from_json(fitted, where),
+                localizer=localizer and Localizer.from_json(localizer, where),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
+            if isinstance(e, InputError):
+                raise
+            raise InputError(
+                f"{where}: no threshold: {e!r}; expected an object with at least"
+                ' "value". Make one with python -m tfmds.select_threshold.'
+            ) from e
+        if version != spec.FORMAT_VERSION:
+            raise InputError(
+                f"{where}: format version {version}, expected {spec.FORMAT_VERSION};"
+                " choose the threshold again with this version of tfmds"
+            )
+        if not np.isfinite(value):
+            raise InputError(f"{where}: value is {value}, expected a finite number")
+        refuse_test(threshold.split, where)
+        return threshold
+
+    def drift(self, videos: VideoScores) -> list[str]:
+        """Says for which classes the scores are elsewhere than where it was chosen.
+
+        A Kolmogorov-Smirnov test of each class against the quantiles.
+
+        Args:
+          videos: Scored videos; other labels than real and fake are passed over.
+        """
+        from scipy import stats
+
+        notes = []
+        for word, label in spec.LABELS.items():
+            known = self.quantiles.get(word, ())
+            mds = videos.mds[videos.scored & (videos.label == label)]
+            if len(known) < 2 or not len(mds):
+                continue
+            distance = _largest_difference(np.asarray(known), mds)
+            count = self.counts.get(word, len(known))
+            effective = count * len(mds) / (count + len(mds))
+            chance = stats.kstwobign.sf(distance * np.sqrt(effective))
+            if distance > _DRIFT_SHARE and chance < _DRIFT_SIGNIFICANCE:
+                notes.append(
+                    f"the MDS of {word} videos is elsewhere than where the threshold"
+                    f" was chosen: median {np.median(mds):.3g} instead of"
+                    f" {np.median(known):.3g} (Kolmogorov-Smirnov distance"
+                    f" {distance:.2f}); choose a threshold on videos of this kind"
+                )
+        return notes
+
+
+def select(
+    videos: VideoScores,
+    split: str,
+    criterion: str = DEFAULT_CRITERION,
+    *,
+    target: float | None = None,
+    calibration_kind: str = calibration.LOGISTIC,
+    scores_digest: str = "",
+    model_id: str = "",
+    num_draws: int = 500,
+    seed: int = 0,
+    where: str = "the scores",
+) -> Threshold:
+    """Chooses a threshold on the scored videos of a split.
+
+    Args:
+      videos: The table of videos.
+      split: Train or validation.
+      criterion: One of `CRITERIA`.
+      target: The rate to aim at, for the criteria that have one.
+      calibration_kind: How the probability is fitted.
+      scores_digest: Of the table's file.
+      model_id: Of the model that made the scores.
+      num_draws: Draws of the bootstrap over groups.
+      seed: Of the bootstrap.
+      where: Names the table in an error.
+
+    Raises:
+      InputError: The split is test, lacks a class, or target and criterion do not go
+        together.
+    """
+    refuse_test(split, where)
+    options = _options(criterion, target)
+    videos = videos.select((videos.split == split) & videos.scored)
+    groups, num_groups = metrics.group_numbers(videos.group, videos.video_id)
+    sample = metrics.Sample(videos.mds, videos.label == spec.FAKE, groups)
+    real, fake = sample.score[~sample.fake], sample.score[sample.fake]
+    if not len(real) or not len(fake):
+        raise InputError(
+            f"{where}: the {split} split has {len(real)} real and {len(fake)} fake"
+            " videos with a score; a threshold needs both. Choose another split or"
+            " score more videos."
+        )
+    choose = CRITERIA[criterion]
+    value = choose(real, fake, **options)
+    bootstrap = metrics.Bootstrap.draw(num_groups, num_draws, seed)
+    rates = dict(metrics.evaluate(sample, threshold=value, bootstrap=bootstrap))
+    return Threshold(
+        value=value,
+        criterion=criterion,
+        target=target,
+        split=split,
+        counts={"real": len(real), "fake": len(fake), "groups": num_groups},
+        interval=_interval(sample, bootstrap, lambda r, f: choose(r, f, **options)),
+        false_positive_rate=rates["false_positive_rate"],
+        recall=rates["recall"],
+        scores_digest=scores_digest,
+        model_id=model_id,
+        notes=tuple(_notes(real, fake, criterion, target)),
+        quantiles={
+            word: tuple(np.quantile(mds, np.linspace(0, 1, _NUM_QUANTILES)).tolist())
+            for word, mds in (("real", real), ("fake", fake))
+        },
+        calibration=calibration.fit(real, fake, calibration_kind),
+    )
+
+
+def write(path: os.PathLike | str, threshold: Threshold) -> None:
+    """Writes threshold.json, whole or not at all."""
+    files.write_json(path, threshold.to_json())
+
+
+def read(path: os.PathLike | str) -> Threshold:
+    """Reads threshold.json; raises InputError as `Threshold.from_json`."""
+    hint = "Make one with python -m tfmds.select_threshold."
+    text = files.read_text(path, "a threshold", hint)
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as e:
+        raise InputError(f"{path}: not JSON, expected a threshold: {e}. {hint}") from e
+    return Threshold.from_json(fields, str(path))
+
+
+def refuse_test(split: str, where: str) -> None:
+    """Raises InputError where a threshold would be chosen on the test split."""
+    if split == "test":
+        raise InputError(
+            f"{where}: a threshold chosen on the test split would be tested on what it"
+            " was chosen on; choose it on validation or train"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cuts:
+    """All the ways to cut the ordered scores in two, from "all fake" to "none".
+
+    Attributes:
+      levels: `[L]`, the scores that occur, ascending.
+      fpr: `[L + 1]`, share of the reals above each cut.
+      recall: `[L + 1]`, share of the fakes above each cut.
+    """
+
+    levels: np.ndarray
+    fpr: np.ndarray
+    recall: np.ndarray
+
+    @classmethod
+    def of(cls, real: np.ndarray, fake: np.ndarray) -> "_Cuts":
+        score = np.concatenate([real, fake])
+        is_fake = np.arange(len(score)) >= len(real)
+        ranking = metrics.rank(metrics.Sample(score, is_fake, np.zeros(len(score))))
+        fpr, recall = metrics.roc(ranking)
+        return cls(ranking.levels, fpr[::-1], recall[::-1])
+
+    def threshold(self, cut: int) -> float:
+        """Midway between the scores on both sides of a cut."""
+        if cut == 0:
+            return float(self.levels[0])
+        if cut == len(self.levels):
+            return float(np.nextafter(self.levels[-1], np.inf))
+        return _between(self.levels[cut - 1], self.levels[cut])
+
+
+def _between(low: float, high: float) -> float:
+    middle = float((low + high) / 2)
+    # Neighbouring numbers have none between; `low` itself must stay below.
+    return middle if middle > low else float(high)
+
+
+def _middle_of_best(merit: np.ndarray) -> int:
+    """Of equally good choices the middle one: the others lie at an edge by chance."""
+    best = np.flatnonzero(merit >= merit.max() - 1e-12)
+    return int(best[len(best) // 2])
+
+
+def _interval(
+    sample: metrics.Sample,
+    bootstrap: metrics.Bootstrap,
+    choose: Callable[[np.ndarray, np.ndarray], float],
+) -> tuple[float, float] | None:
+    values = []
+    for weights in bootstrap.weights:
+        times = weights[sample.group]
+        real, fake = (
+            np.repeat(sample.score[mask], times[mask])
+            for mask in (~sample.fake, sample.fake)
+        )
+        if len(real) and len(fake):
+            values.append(choose(real, fake))
+    if len(values) < len(bootstrap.weights) / 2 or np.ptp(values) == 0:
+        return None
+    tail = (1 - metrics.CONFIDENCE) / 2
+    low, high = np.quantile(values, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def _notes(
+    real: np.ndarray, fake: np.ndarray, criterion: str, target: float | None
+) -> list[str]:
+    notes = []
+    cuts = _Cuts.of(real, fake)
+    if np.min(fake) > np.max(real):
+        notes.append(
+            f"the classes do not overlap: every threshold above {np.max(real):.4g} and"
+            f" up to {np.min(fake):.4g} is without error on this split"
+        )
+    elif np.median(fake) <= np.median(real):
+        notes.append(
+            "the classes overlap wholly: fakes do not score higher than reals, no"
+            " threshold tells them apart"
+        )
+    elif (cuts.recall - cuts.fpr).max() < 0.2:
+        notes.append(
+            "the classes overlap nearly wholly: no threshold has a balanced accuracy"
+            " above 0.6 on this split"
+        )
+    if target is not None:
+        count, what = (
+            (len(real), "real") if criterion == "target_fpr" else (len(fake), "fake")
+        )
+        share = target if criterion == "target_fpr" else 1 - target
+        if count * share < 5:
+            notes.append(
+                f"a rate of {share:g} cannot be told from {count} {what} videos:"
+                f" it is less than 5 of them"
+            )
+    return notes
+
+
+def _options(criterion: str, target: float | None) -> dict[str, float]:
+    if criterion not in CRITERIA:
+        raise InputError(
+            f"the criterion is {criterion!r}, expected one of {', '.join(CRITERIA)}"
+        )
+    if criterion not in TARGETED:
+        if target is not None:
+            raise InputError(
+                f"a target is given and the criterion {criterion} has none; expected"
+                f" one of {', '.join(TARGETED)}"
+            )
+        return {}
+    if target is None or not 0 <= target <= 1:
+        raise InputError(
+            f"the criterion {criterion} aims at a rate, expected a target from 0 to 1"
+            f" such as --target=0.05, got {target}"
+        )
+    return {"target": target}
+
+
+def _largest_difference(quantiles: np.ndarray, values: np.ndarray) -> float:
+    """Kolmogorov-Smirnov distance of values from a distribution of known quantiles."""
+    values = np.sort(values)
+    shares = np.linspace(0, 1, len(quantiles))
+    expected = np.interp(values, quantiles, shares, left=0, right=1)
+    found = np.arange(len(values) + 1) / len(values)
+    return float(max((found[1:] - expected).max(), (expected - found[:-1]).max()))
+
+
+def _interval_from_json(fields: dict[str, Any]) -> tuple[float, float] | None:
+    low, high = fields.get("low"), fields.get("high")
+    return None if low is None or high is None else (float(low), float(high))
+
+
+def _estimate(fields: dict[str, Any]) -> Estimate:
+    value = fields.get("value")
+    return Estimate(
+        None if value is None else float(value),
+        _interval_from_json(fields),
+        str(fields.get("reason", "")),
+    )

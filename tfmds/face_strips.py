@@ -1,0 +1,112 @@
+"""Faces of videos from the track records of a data set, to be shown in a report."""
+
+import base64
+import dataclasses
+import os
+from collections.abc import Collection, Iterator, Sequence
+
+import tensorflow as tf
+
+from tfmds import spec
+from tfmds.data import input_pipeline
+from tfmds.data.data_set import DataSet
+
+# Side of a face in pixels.
+_SIDE = 96
+# Shards of a split that a sample is taken from, at most.
+_SAMPLED_SHARDS = 8
+
+
+def read(
+    data_dir: os.PathLike | str, splits: Sequence[str], video_ids: Collection[str]
+) -> dict[str, dict[tuple[int, float], bytes]]:
+    """Small faces of some videos.
+
+    Args:
+      data_dir: The data set.
+      splits: Where to look; those the data set lacks are passed over.
+      video_ids: The videos.
+
+    Returns:
+      For each video found the JPEG of the middle of each whole second of each track,
+      by track and second.
+
+    Raises:
+      InputError: There is no whole data set.
+    """
+    data_set = DataSet.load(data_dir)
+    frame_rate, num_frames = data_set.spec.frame_rate, data_set.spec.num_frames
+    wanted = set(video_ids)
+    faces: dict[str, dict[tuple[int, float], bytes]] = {}
+    shards = [
+        os.fspath(path)
+        for split in splits
+        if split in data_set.splits
+        for path in data_set.shards(split)
+    ]
+    for serialized in tf.data.TFRecordDataset(shards) if wanted and shards else ():
+        track = input_pipeline.parse_track(serialized, data_set.spec)
+        name = track["video_id"].numpy().decode()
+        if name not in wanted:
+            continue
+        of_video = faces.setdefault(name, {})
+        frames = track["frames"]
+        for first in range(0, len(frames) - num_frames + 1, num_frames):
+            start = float(track["start_seconds"]) + first / frame_rate
+            jpeg = _small(frames[first + num_frames // 2])
+            of_video[int(track["track"]), round(start, 1)] = jpeg
+    return faces
+
+
+@dataclasses.dataclass(frozen=True)
+class Face:
+    """A face of some track, to be shown.
+
+    Attributes:
+      video_id: Its video.
+      label: `real` or `fake`, of the video.
+      manipulation: Of the video.
+      seconds: When it is shown.
+      jpeg: The picture.
+    """
+
+    video_id: str
+    label: str
+    manipulation: str
+    seconds: float
+    jpeg: bytes
+
+    @property
+    def source(self) -> str:
+        """The picture as the address of an image in a page."""
+        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode()
+
+
+def sample(data_dir: os.PathLike | str) -> Iterator[Face]:
+    """The face in the middle of each record of some shards of each split.
+
+    Raises:
+      InputError: There is no whole data set.
+    """
+    data_set = DataSet.load(data_dir)
+    for split in data_set.splits:
+        shards = data_set.shards(split)
+        # An even sample: a large set would be read for hours.
+        step = -(-len(shards) // _SAMPLED_SHARDS)
+        for serialized in tf.data.TFRecordDataset([*map(os.fspath, shards[::step])]):
+            track = input_pipeline.parse_track(serialized, data_set.spec)
+            middle = len(track["frames"]) // 2
+            seconds = float(track["start_seconds"]) + middle / data_set.spec.frame_rate
+            yield Face(
+                video_id=track["video_id"].numpy().decode(),
+                label=spec.LABEL_WORDS[int(track["video_label"])],
+                manipulation=track["manipulation"].numpy().decode(),
+                seconds=round(seconds, 1),
+                jpeg=_small(track["frames"][middle]),
+            )
+
+
+def _small(jpeg: tf.Tensor) -> bytes:
+    picture = tf.io.decode_jpeg(jpeg, channels=3)
+    picture = tf.image.resize(picture, [_SIDE, _SIDE], method="area")
+    return tf.io.encode_jpeg(tf.cast(picture, tf.uint8), quality=80).numpy()

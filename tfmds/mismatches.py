@@ -1,0 +1,175 @@
+"""Fakes made of real videos: a mouth with its own voice shifted, or with another's.
+
+They tell what a model learned, and where to put a threshold, where there are no fakes.
+They are the easy kind: a forger makes the mouth fit.
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from tfmds import checkpoints, spec
+from tfmds.data import input_pipeline, integrity
+from tfmds.data.data_set import DataSet, VideoRow
+from tfmds.data.input_pipeline import ViewConfig
+from tfmds.evaluation import scores
+from tfmds.evaluation.scores import ChunkScores, VideoScores
+from tfmds.models.two_stream import TwoStreamConfig
+
+SWAP = "voice_swap"
+SHIFT = "voice_shift"
+
+# Between the starts of a track's chunks, and so how far a voice is shifted.
+HOP_SECONDS = 0.5
+
+
+# Starts and distances of chunks, float `[c]` each.
+Distances = tuple[np.ndarray, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """Embeddings of a real video's track, `c` chunks half a second apart.
+
+    Attributes:
+      row: The video.
+      track: Number of the track in it.
+      start_seconds: float32 `[c]`.
+      seen: float32 `[c, d]`, of the mouth, as its distance is taken.
+      heard: float32 `[c, d]`, of the voice.
+    """
+
+    row: VideoRow
+    track: int
+    start_seconds: np.ndarray
+    seen: np.ndarray
+    heard: np.ndarray
+
+    def with_voice(self, heard: np.ndarray, first: int = 0) -> Distances:
+        """Start and distance of chunks a second apart, from chunk `first` on.
+
+        Args:
+          heard: float32 `[n, d]`, a voice for the mouth from that chunk on.
+          first: Number of a chunk.
+        """
+        seen = self.seen[first : first + len(heard)]
+        distance = np.linalg.norm(seen - heard[: len(seen)], axis=1)
+        starts = self.start_seconds[first : first + len(seen)]
+        step = round(1 / HOP_SECONDS)
+        return starts[::step], distance[::step]
+
+    def shifted(self) -> list[Distances]:
+        """With its own voice half a second early, and late, where it is that long."""
+        if len(self.seen) < 2:
+            return []
+        return [self.with_voice(self.heard[1:]), self.with_voice(self.heard, first=1)]
+
+
+def embed(
+    model: keras.Model, config: TwoStreamConfig, data_set: DataSet, split: str
+) -> list[Track]:
+    """Embeddings of all tracks of the split's real videos."""
+    distance = model.get_layer("distance")
+    streams = keras.Model(model.input, distance.embeddings(distance.input))
+    rows = {row.video.video_id: row for row in data_set.videos()}
+    dataset = input_pipeline.scoring_dataset(
+        [os.fspath(path) for path in data_set.shards(split)],
+        data_set.spec,
+        ViewConfig(config.image_size, config.region),
+        hop_frames=round(HOP_SECONDS * data_set.spec.frame_rate),
+    )
+    parts: dict[tuple[str, int], list[tuple[np.ndarray, ...]]] = {}
+    for batch in dataset:
+        inputs = {name: batch[name] for name in ("frames", "mfcc")}
+        seen, heard = streams.predict_on_batch(inputs)
+        video_ids, tracks, starts = (
+            batch[name].numpy() for name in ("video_id", "track", "start_seconds")
+        )
+        for i, video_id in enumerate(video_ids):
+            key = video_id.decode(), int(tracks[i])
+            parts.setdefault(key, []).append((starts[i], seen[i], heard[i]))
+    return [
+        Track(rows[video_id], track, *map(np.stack, zip(*chunks, strict=True)))
+        for (video_id, track), chunks in parts.items()
+        if rows[video_id].video.label == "real"
+    ]
+
+
+def score(tracks: Sequence[Track], seed: int = 0) -> tuple[VideoScores, ChunkScores]:
+    """Scores of the tracks' videos, and of two fakes of each.
+
+    The voice of the swap is drawn among the other videos' tracks, the shift is one hop,
+    forwards or backwards by turns. A video of which nothing can be made (one chunk for
+    the shift, no other video for the swap) goes without.
+    """
+    rng = np.random.default_rng(seed)
+    # By name of the new video: its row and manipulation, and its chunks.
+    rows: dict[str, tuple[VideoRow, str]] = {}
+    chunks: dict[str, list] = {
+        name: [] for name in ("video_id", "track", "start_seconds", "distance", "label")
+    }
+
+    def add(track: Track, manipulation: str, start, distance) -> None:
+        video_id = track.row.video.video_id
+        video_id += f"+{manipulation}" if manipulation else ""
+        rows[video_id] = track.row, manipulation
+        label = spec.FAKE if manipulation else spec.REAL
+        chunks["video_id"] += [video_id] * len(start)
+        chunks["track"] += [track.track] * len(start)
+        chunks["label"] += [label] * len(start)
+        chunks["start_seconds"] += list(start)
+        chunks["distance"] += list(distance)
+
+    for i, track in enumerate(tracks):
+        add(track, "", *track.with_voice(track.heard))
+        others = [other for other in tracks if other.row != track.row]
+        if others:
+            other = others[rng.integers(len(others))]
+            add(track, SWAP, *track.with_voice(other.heard))
+        if shifted := track.shifted():
+            add(track, SHIFT, *shifted[i % 2])
+    scored = ChunkScores.from_distances(**chunks)
+    videos = VideoScores.from_chunks(
+        scored,
+        video_id=list(rows),
+        label=[spec.FAKE if kind else spec.REAL for _, kind in rows.values()],
+        split=[row.video.split for row, _ in rows.values()],
+        group=[row.video.group for row, _ in rows.values()],
+        manipulation=[kind for _, kind in rows.values()],
+        status=[row.status for row, _ in rows.values()],
+        fake_periods=[() for _ in rows],
+        seconds=[row.seconds for row, _ in rows.values()],
+    )
+    return videos, scored
+
+
+def score_data_set(
+    model_path: os.PathLike | str,
+    data_dir: os.PathLike | str,
+    splits: Sequence[str],
+    output_dir: os.PathLike | str,
+    seed: int = 0,
+) -> None:
+    """Writes `scores.csv` and `chunks.csv` of the splits' real videos and mismatches.
+
+    Args:
+      model_path: A run of tfmds.train.
+      data_dir: The data set.
+      splits: Which splits to score.
+      output_dir: Made where it does not exist.
+      seed: Of the swaps.
+
+    Raises:
+      InputError: The model or the data set cannot be used, or they do not fit.
+    """
+    data_set = DataSet.load(data_dir)
+    model, config, model_spec = checkpoints.load_model(model_path)
+    model_spec.check_same(
+        data_set.spec, f"the model {model_path}", f"the data set {data_dir}"
+    )
+    with integrity.damage_is_named(data_set, splits):
+        tracks = [t for split in splits for t in embed(model, config, data_set, split)]
+    scores.write(output_dir, *score(tracks, seed))

@@ -1,0 +1,161 @@
+"""The bridge between wings: a model and a data set become scores."""
+
+import os
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from etils import epath
+from tqdm import tqdm
+
+from tfmds import checkpoints, spec
+from tfmds.data import input_pipeline, integrity
+from tfmds.data.data_set import DataSet, VideoRow
+from tfmds.errors import InputError
+from tfmds.evaluation import epochs, scores
+from tfmds.evaluation.scores import ChunkScores, VideoScores
+
+model_id = checkpoints.model_id
+
+_BATCH_SIZE = 32
+_COLUMNS = ("video_id", "track", "start_seconds", "label", "distance")
+
+# Frames and MFCC to the network's outputs by name.
+Predict = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+
+
+def predictor(model: keras.Model) -> Predict:
+    """The network as a compiled function, which sees later changes of its weights."""
+
+    # On a CPU XLA makes this network several times slower.
+    @tf.function(
+        reduce_retracing=True,
+        autograph=False,
+        jit_compile=bool(tf.config.list_physical_devices("GPU")),
+    )
+    def predict(frames: tf.Tensor, mfcc: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model({"frames": frames, "mfcc": mfcc}, training=False)
+
+    return predict
+
+
+def score_chunks(
+    predict: Predict, dataset: tf.data.Dataset, total: int | None = None
+) -> ChunkScores:
+    """Distances of all chunks of `input_pipeline.scoring_dataset`.
+
+    Args:
+      predict: The network as `predictor` gives it.
+      dataset: Batches of chunks.
+      total: Chunks in all, for a progress bar; none is shown without.
+    """
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
+    with tqdm(total=total, unit="chunk", disable=total is None) as bar:
+        for batch in dataset:
+            batch["distance"] = predict(batch["frames"], batch["mfcc"])["distance"]
+            for name in _COLUMNS:
+                parts[name].append(np.asarray(batch[name]))
+            bar.update(len(batch["label"]))
+    columns = {
+        name: np.concatenate(part) if part else np.zeros(0)
+        for name, part in parts.items()
+    }
+    columns["video_id"] = [x.decode() for x in columns["video_id"]]
+    return ChunkScores.from_distances(**columns)
+
+
+def video_scores(rows: Sequence[VideoRow], chunks: ChunkScores) -> VideoScores:
+    """Scores of the videos of these rows of videos.csv."""
+    return VideoScores.from_chunks(
+        chunks,
+        video_id=[row.video.video_id for row in rows],
+        label=[spec.LABELS[row.video.label] for row in rows],
+        split=[row.video.split for row in rows],
+        group=[row.video.group for row in rows],
+        manipulation=[row.video.manipulation for row in rows],
+        status=[row.status for row in rows],
+        fake_periods=[row.video.fake_periods for row in rows],
+        seconds=[row.seconds for row in rows],
+    )
+
+
+def score_data_set(
+    model_path: os.PathLike | str,
+    data_dir: os.PathLike | str,
+    splits: Sequence[str],
+    output_dir: os.PathLike | str,
+    hop_seconds: float = 1.0,
+) -> None:
+    """Writes `scores.csv` and `chunks.csv` of the splits into `output_dir`.
+
+    Args:
+      model_path: A run of tfmds.train.
+      data_dir: The data set.
+      splits: Which splits to score.
+      output_dir: Made where it does not exist.
+      hop_seconds: From the start of one chunk to that of the next, a multiple of
+        0.1; chunks overlap where it is below 1.
+
+    Raises:
+      InputError: The model or the data set cannot be used, or they do not fit.
+    """
+    videos, chunks = _score(model_path, data_dir, splits, hop_seconds)
+    scores.write(output_dir, videos, chunks)
+
+
+def score_epochs(
+    run: os.PathLike | str,
+    data_dir: os.PathLike | str,
+    split: str,
+    output_dir: os.PathLike | str,
+) -> None:
+    """Writes `epoch-0001.csv`, ... for each epoch of a run whose checkpoint is kept.
+
+    Args:
+      run: A run of tfmds.train.
+      data_dir: The data set.
+      split: Which split to score.
+      output_dir: Made where it does not exist.
+
+    Raises:
+      InputError: There is no such checkpoint, or the data set cannot be used.
+    """
+    ends = checkpoints.epoch_ends(run)
+    if not ends:
+        raise InputError(f"{run}: no checkpoint of a whole epoch; train one at least")
+    folder = epath.Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    for epoch, step in ends.items():
+        videos, _ = _score(run, data_dir, [split], step=step)
+        scores.write_videos(folder / epochs.file_name(epoch), videos)
+
+
+def _score(
+    model_path: os.PathLike | str,
+    data_dir: os.PathLike | str,
+    splits: Sequence[str],
+    hop_seconds: float = 1.0,
+    step: int | None = None,
+) -> tuple[VideoScores, ChunkScores]:
+    data_set = DataSet.load(data_dir)
+    hop_frames = data_set.spec.hop_frames(hop_seconds)
+    model, config, model_spec = checkpoints.load_model(model_path, step)
+    model_spec.check_same(
+        data_set.spec, f"the model {model_path}", f"the data set {data_dir}"
+    )
+    rows = [row for row in data_set.videos() if row.video.split in splits]
+    with integrity.damage_is_named(data_set, splits):
+        chunks = score_chunks(
+            predictor(model),
+            input_pipeline.scoring_dataset(
+                [os.fspath(p) for split in splits for p in data_set.shards(split)],
+                data_set.spec,
+                input_pipeline.ViewConfig(config.image_size, config.region),
+                _BATCH_SIZE,
+                hop_frames,
+            ),
+            # Only whole seconds are counted beforehand.
+            total=sum(row.chunks for row in rows) if hop_seconds == 1 else None,
+        )
+    return video_scores(rows, chunks), chunks
