@@ -1,0 +1,337 @@
+"""Export: a trained model with its threshold, for use without keras and tfmds."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from etils import epath
+
+from tfmds import checkpoints, exported
+from tfmds.data import input_pipeline, records
+from tfmds.data.input_pipeline import ViewConfig
+from tfmds.data.manifest import Video
+from tfmds.errors import InputError
+from tfmds.evaluation import thresholds
+from tfmds.exported import ExportInfo
+from tfmds.models.folding import fold_batch_norm
+from tfmds.models.two_stream import TwoStreamConfig
+from tfmds.spec import FORMAT_VERSION, ChunkSpec
+
+FORMATS = ("saved_model", *exported.OTHER_FILES)
+# Packages that write a format, and the extra of setup.cfg that brings them.
+_NEEDS = {"onnx": ("tf2onnx", "onnx")}
+# The first that was found to write the other formats well; it needs Python 3.11.
+_LEAST_KERAS = (3, 15)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedModel(ExportInfo):
+    """A loaded export.
+
+    Attributes:
+      signatures: Functions by name: `serving_default`, `examples` and `about`.
+    """
+
+    signatures: dict[str, Any]
+
+    def distances(self, examples: Sequence[bytes]) -> np.ndarray:
+        """Distance of each track record of one chunk, float `[n]`."""
+        answer = self.signatures["examples"](examples=tf.constant(examples))
+        return answer["distance"].numpy().astype(float)
+
+
+def export(
+    model_path: os.PathLike | str,
+    threshold_path: os.PathLike | str,
+    output_dir: os.PathLike | str,
+    export_format: str = "saved_model",
+) -> epath.Path:
+    """Writes the network of a run's best checkpoint, with its threshold.
+
+    Batch norms are folded into their neighbours and what only training needs is left
+    out (`models.folding`).
+
+    Args:
+      model_path: A run of tfmds.train.
+      threshold_path: A threshold.json.
+      output_dir: As SavedModel it becomes the next version in this folder, as
+        TensorFlow Serving wants it; in other formats the folder is replaced.
+      export_format: One of `FORMATS`. ONNX and LiteRT hold the network alone: it
+        takes `frames` uint8 `[n, 30, s, s, 3]`, cut to the region and scaled to the
+        size that tfmds_export.json names under `model`.
+
+    Returns:
+      The folder that was written.
+
+    Raises:
+      InputError: The model, the threshold or the folder cannot be used, the threshold
+        was chosen with another model, or the format needs a missing package.
+    """
+    if export_format not in FORMATS:
+        raise InputError(
+            f"the format is {export_format!r}, expected one of {', '.join(FORMATS)}"
+        )
+    for package in _NEEDS.get(export_format, ()):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(
+                f"the format {export_format} needs the package {package}; install it"
+                f" with pip install 'tfmds[{export_format}]'"
+            )
+    version = tuple(int(part) for part in keras.__version__.split(".")[:2])
+    if export_format in exported.OTHER_FILES and version < _LEAST_KERAS:
+        raise InputError(
+            f"the format {export_format} needs Keras 3.15, which needs Python 3.11;"
+            f" here is {keras.__version__}"
+        )
+    threshold = thresholds.read(threshold_path)
+    model, config, spec = checkpoints.load_model(model_path)
+    model_id = checkpoints.model_id(model_path)
+    if threshold.model_id not in ("", model_id):
+        raise InputError(
+            f"{threshold_path}: the threshold was chosen with the model"
+            f" {threshold.model_id}, {model_path} is {model_id}; run"
+            " tfmds.select_threshold with this model"
+        )
+    about = json.dumps(
+        {
+            "format_version": FORMAT_VERSION,
+            "spec": spec.to_json(),
+            "model": config.to_json(),
+            "model_id": model_id,
+            "threshold": threshold.to_json(),
+        },
+        indent=2,
+    )
+    output_dir = epath.Path(output_dir)
+    _check_ours(output_dir)
+    model = fold_batch_norm(model)
+    if export_format == "saved_model":
+        final = output_dir / str(exported.newest_version(output_dir) + 1)
+        with _making(final) as folder:
+            _save(model, config, spec, about, folder)
+    else:
+        final = output_dir
+        with _making(final) as folder:
+            _convert(model, config, spec, export_format, folder)
+            (folder / exported.INFO_FILE).write_text(about)
+    return final
+
+
+def _check_ours(output_dir: epath.Path) -> None:
+    if not output_dir.exists():
+        return
+    ours = {exported.INFO_FILE, *exported.OTHER_FILES.values()}
+    foreign = not output_dir.is_dir() or any(
+        not (path.name.isdecimal() or path.name.startswith(".") or path.name in ours)
+        for path in output_dir.iterdir()
+    )
+    if foreign:
+        raise InputError(
+            f"{output_dir}: holds files that are no export; name another folder"
+        )
+
+
+@contextlib.contextmanager
+def _making(final: epath.Path) -> Iterator[epath.Path]:
+    """A folder that gets its final name when it is whole."""
+    partial = final.parent / f".{final.name}.partial"
+    if partial.exists():
+        partial.rmtree()
+    partial.mkdir(parents=True)
+    yield partial
+    if final.exists():
+        final.rmtree()
+    partial.rename(final)
+
+
+def _save(
+    model: keras.Model,
+    config: TwoStreamConfig,
+    spec: ChunkSpec,
+    about: str,
+    folder: epath.Path,
+) -> None:
+    view = ViewConfig(config.image_size, config.region)
+    module = _Detector(model, spec, view, about)
+    with tempfile.TemporaryDirectory() as assets:
+        asset = os.path.join(assets, exported.INFO_FILE)
+        with open(asset, "w") as f:
+            f.write(about)
+        module.info = tf.saved_model.Asset(asset)
+        tf.saved_model.save(
+            module,
+            str(folder),
+            signatures={
+                "serving_default": module.chunks,
+                "examples": module.examples,
+                "about": module.about,
+            },
+        )
+    _write_warmup(folder, spec)
+
+
+def _write_warmup(folder: epath.Path, spec: ChunkSpec) -> None:
+    """Requests that TensorFlow Serving makes itself before it takes others."""
+    # Most who import this module load models and write none.
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    size = spec.crop_size
+    mfcc = np.zeros((spec.mfcc_frames_in(spec.num_frames), spec.num_coefficients))
+    jpeg = tf.io.encode_jpeg(np.zeros((size, size, 3), np.uint8)).numpy()
+    boxes = np.zeros((spec.num_frames, 4), np.float32)
+    segment = records.TrackSegment([jpeg] * spec.num_frames, mfcc, 0.0, 0, boxes)
+    example = records.encode(segment, Video(video_id="", path=""), spec.seconds)
+    requests = {
+        "serving_default": {
+            # Crops may have any size: small ones keep the file small.
+            "frames": np.zeros((1, spec.num_frames, 32, 32, 3), np.uint8),
+            "mfcc": mfcc.T[None].astype(np.float32),
+        },
+        "examples": {"examples": np.array([example], object)},
+    }
+    extra = folder / "assets.extra"
+    extra.mkdir()
+    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+        for name, inputs in requests.items():
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.signature_name = name
+            for key, value in inputs.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+            writer.write(log.SerializeToString())
+
+
+def _convert(
+    model: keras.Model,
+    config: TwoStreamConfig,
+    spec: ChunkSpec,
+    export_format: str,
+    folder: epath.Path,
+) -> None:
+    """Writes the network alone in a format of another runtime."""
+    size = config.image_size
+    frames = keras.Input((spec.num_frames, size, size, 3), dtype="uint8", name="frames")
+    mfcc = keras.Input((spec.num_coefficients, spec.num_mfcc_frames), name="mfcc")
+    outputs = model({"frames": keras.ops.cast(frames, "float32"), "mfcc": mfcc})
+    network = keras.Model({"frames": frames, "mfcc": mfcc}, _answers(outputs))
+    # Keras writes only what was called once.
+    network({name: np.zeros((1, *x.shape[1:])) for name, x in network.input.items()})
+    path = folder / exported.OTHER_FILES[export_format]
+    network.export(str(path), format=export_format, verbose=False)
+
+
+def _answers(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Outputs of the network as an export answers them."""
+    probability = {
+        f"{stream}_fake_probability": keras.ops.softmax(outputs[f"{stream}_logits"])
+        for stream in ("visual", "audio")
+    }
+    return {
+        "distance": outputs["distance"],
+        **{name: value[:, 0] for name, value in probability.items()},
+    }
+
+
+def load(export_dir: os.PathLike | str | None) -> ExportedModel:
+    """Loads what `export` wrote as SavedModel, the newest version.
+
+    Args:
+      export_dir: The export or one of its versions; None for the weights that come
+        with the package.
+
+    Raises:
+      InputError: The directory holds no export, or one of another version.
+    """
+    path = exported.find(export_dir)
+    info = exported.read_info(path)
+    try:
+        module = tf.saved_model.load(str(path))
+    except (OSError, ValueError, tf.errors.OpError) as e:
+        first = str(e).split("\n")[0]
+        raise InputError(
+            f"{path}: the SavedModel is damaged ({first}); export the model again"
+        ) from e
+    signatures = dict(module.signatures)
+    # A signature outlives its module only as long as something holds the module.
+    signatures["examples"].module = module
+    return ExportedModel(info.spec, info.threshold, info.model_id, signatures)
+
+
+class _Detector(tf.Module):
+    """The signatures of an export: `chunks`, `examples` and `about`."""
+
+    def __init__(self, model, spec: ChunkSpec, view: ViewConfig, about: str):
+        super().__init__()
+        self._model = model
+        self._spec = spec
+        self._view = view
+        self._about = about
+        signature = [
+            tf.TensorSpec([None, spec.num_frames, None, None, 3], tf.uint8, "frames"),
+            tf.TensorSpec(
+                [None, spec.num_coefficients, spec.num_mfcc_frames],
+                tf.float32,
+                "mfcc",
+            ),
+        ]
+        self.chunks = tf.function(self._score_crops, input_signature=signature)
+        self.examples = tf.function(
+            self._score_examples,
+            input_signature=[tf.TensorSpec([None], tf.string, "examples")],
+        )
+        # TensorFlow Serving wants an input in every signature; what it is, is ignored.
+        self.about = tf.function(
+            lambda request: {"about": tf.fill(tf.shape(request), self._about)},
+            input_signature=[tf.TensorSpec([None], tf.string, "request")],
+        )
+
+    def _score_crops(self, frames, mfcc):
+        return self._score(input_pipeline.crop_frames(frames, self._view), mfcc)
+
+    def _score(self, frames, mfcc):
+        spec, size = self._spec, self._view.image_size
+        frames = tf.ensure_shape(frames, [None, spec.num_frames, size, size, 3])
+        mfcc = tf.ensure_shape(
+            mfcc, [None, spec.num_coefficients, spec.num_mfcc_frames]
+        )
+        return _answers(self._model({"frames": frames, "mfcc": mfcc}, training=False))
+
+    def _score_examples(self, examples):
+        # A track has any number of chunks: one ragged row per example.
+        chunks = tf.map_fn(
+            self._chunks_of,
+            examples,
+            fn_output_signature=(
+                tf.RaggedTensorSpec([None] * 5, tf.uint8, ragged_rank=0),
+                tf.RaggedTensorSpec([None] * 3, tf.float32, ragged_rank=0),
+                tf.RaggedTensorSpec([None], tf.float32, ragged_rank=0),
+            ),
+        )
+        frames, mfcc, start_seconds = chunks
+        outputs = self._score(frames.values, mfcc.values)
+        outputs["example"] = tf.cast(start_seconds.value_rowids(), tf.int32)
+        outputs["start_seconds"] = start_seconds.values
+        return outputs
+
+    def _chunks_of(self, example):
+        spec, view = self._spec, self._view
+        track = input_pipeline.parse_track(example, spec)
+
+        def chunk_at(start):
+            chunk = input_pipeline.cut_chunk(track, start, spec, 1.0)
+            frames = input_pipeline.decode_frames(chunk["frames"], spec, view)
+            return frames, chunk["mfcc"], chunk["start_seconds"]
+
+        return tf.map_fn(
+            chunk_at,
+            input_pipeline.grid_starts(track, spec, spec.num_frames),
+            fn_output_signature=(tf.uint8, tf.float32, tf.float32),
+        )
