@@ -1,0 +1,123 @@
+"""The program as a user runs it."""
+
+import csv
+import multiprocessing
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import run_program
+from tfmds import exported, workers
+
+
+def detect(*words: object) -> subprocess.CompletedProcess:
+    return run_program("tfmds.detect", *map(str, words))
+
+
+@pytest.fixture(scope="module")
+def folder(clip, tmp_path_factory) -> pathlib.Path:
+    """Three videos and two files that are none."""
+    path = tmp_path_factory.mktemp("folder")
+    for name in ("a.mp4", "b.mp4", "sub/c.mp4"):
+        (path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(clip, path / name)
+    (path / "<script>alert(1)<script>.mp4").write_text("no video")
+    (path / "empty.mp4").touch()
+    return path
+
+
+@pytest.mark.slow
+def test_a_folder_is_judged_once_and_a_killed_run_goes_on(export_dir, folder, tmp_path):
+    out, report = tmp_path / "out", tmp_path / "report"
+    words = [f"--model={export_dir}", f"--output_dir={out}", f"--report={report}"]
+    lines = out / "results.jsonl"
+    command = [sys.executable, "-m", "tfmds.detect", *words, str(folder)]
+    process = subprocess.Popen([*command, "--num_workers=1"], stdout=subprocess.PIPE)
+    end = time.monotonic() + 100
+    while not (lines.exists() and lines.read_bytes()):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    before = len(lines.read_text().splitlines())
+
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{folder}/*.mp4\n{folder / 'sub'}\n{tmp_path}/none.mp4\n")
+    done = detect(*words, "--json", f"--list={listed}")
+    # One bad input among good ones is told, and does not keep them from being judged.
+    assert done.returncode == 2, done.stderr
+    assert "none.mp4: there is no such file" in done.stderr
+    assert f"{before} of 5 are done already" in done.stderr
+    assert len(done.stdout.splitlines()) == 5 - before
+    with open(out / "results.csv") as f:
+        rows = {os.path.relpath(row["path"], folder): row for row in csv.DictReader(f)}
+    assert len(rows) == 5
+    assert rows["empty.mp4"]["status"] == "decode_error"
+    assert rows["sub/c.mp4"]["verdict"] in ("real", "fake")
+    assert rows["sub/c.mp4"]["mds"] == rows["a.mp4"]["mds"]
+    pages = sorted(report.iterdir())
+    assert len(pages) == 6
+    assert all("<script>alert" not in page.read_text() for page in pages)
+    # Nothing is left to do, and the outcome is told again.
+    assert detect(*words, folder).returncode == 3
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_or_hangs_costs_its_video_only(
+    export_dir, folder, tmp_path
+):
+    model = str(exported.find(export_dir))
+    threshold = exported.read_info(model).threshold
+    # Whoever opens a pipe without a writer waits for ever.
+    os.mkfifo(tmp_path / "hangs.mp4")
+    paths = [str(folder / "a.mp4"), str(folder / "b.mp4"), str(tmp_path / "hangs.mp4")]
+
+    def crash(path: str, *_) -> None:
+        if path == paths[0]:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    died, good, hung = workers.judge_all(
+        paths, workers.Setup(model), threshold, 1, crash, max_idle_seconds=20
+    )
+    assert (died.path, died.status) == (paths[0], "decode_error")
+    assert "SIGKILL" in died.reason
+    assert good.status == "ok", good.reason
+    assert (hung.path, hung.status) == (paths[2], "decode_error")
+    assert "no headway" in hung.reason
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no video was named"),
+        (["clip.mp4"], "name one with --model"),
+        (["--model={tmp}", "{clip}"], "not an exported model"),
+        (["--model={export}", "--tracks=0", "{clip}"], "--tracks=0: expected all"),
+        (["--model={export}", "--hop=0.25", "{clip}"], "a multiple of 0.1 s"),
+        (["--model={export}", "--json", "--csv", "{clip}"], "exclude each other"),
+        (["--model={export}", "--list={clip}"], "expected the path of a video"),
+        (["--model={export}", "{tmp}"], "no videos in this folder"),
+        (["--model={export}", "--report={clip}", "{clip}"], "no folder to write to"),
+        (["--model={export}", "--output_dir={clip}", "{clip}"], "no folder to write"),
+        (["--model={export}", "{tmp}/none.mp4"], "no such file"),
+        (["--server=localhost:8501", "{clip}"], "not the address of a model"),
+        (["--server=http://127.0.0.1:9/v1/models/mds", "{clip}"], "does not answer"),
+    ],
+    ids=str,
+)
+def test_bad_input_gets_one_sentence(export_dir, clip, tmp_path, words, message):
+    places = {"tmp": tmp_path, "export": export_dir, "clip": clip}
+    done = detect(*(word.format(**places) for word in words))
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not done.stdout

@@ -1,0 +1,57 @@
+import os
+
+import pytest
+
+from tfmds import videos
+from tfmds.errors import InputError
+
+
+def test_videos_of_a_folder_are_found_below_it_and_in_order(tmp_path):
+    for name in ("b.mp4", "sub/a.MOV", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [os.path.relpath(p, tmp_path) for p in videos.find_videos(str(tmp_path))]
+    assert found == ["b.mp4", "sub/a.MOV"]
+
+
+def test_a_pattern_finds_files_of_any_name(tmp_path):
+    for name in ("b.mp4", "sub/a.dat", "c.txt", "[x].mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = videos.find_videos(f"{tmp_path}/**/*.[dm]*")
+    assert [os.path.basename(p) for p in found] == ["[x].mp4", "b.mp4", "a.dat"]
+    # A file whose name looks like a pattern is that file.
+    assert len(videos.find_videos(str(tmp_path / "[x].mp4"))) == 1
+
+
+def test_what_cannot_be_looked_at_is_named(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, message in (
+        (tmp_path, "no videos in this folder"),
+        (tmp_path / "missing.mp4", "no such file"),
+        (tmp_path / "*.mp4", "no file meets this pattern"),
+        (tmp_path / "pipe", "neither a file nor a folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            videos.find_videos(str(path))
+
+
+def test_a_list_holds_a_path_in_each_line(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"a b.mp4\n\ncaf\xe9.mp4\r\n")
+    assert [os.fsencode(p) for p in videos.read_list(str(path))] == [
+        b"a b.mp4",
+        b"caf\xe9.mp4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\n \n", "is empty"), (b"\0\0\0 ftyp", "not a text"), (None, "cannot be read")],
+)
+def test_a_list_that_is_none_is_refused(tmp_path, content, message):
+    path = tmp_path / "list.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        videos.read_list(str(path))

@@ -1,0 +1,146 @@
+"""Detection: a video and an exported model become a judgement."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from tfmds import spec
+from tfmds.data import records
+from tfmds.data.manifest import Video
+from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
+from tfmds.evaluation.thresholds import Threshold
+from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.tracks import read_tracks
+from tfmds.track_choice import TrackChoice
+
+# Chunks that go through the network together, at most.
+_BATCH_SIZE = 8
+# Side of the faces that a report shows, in pixels.
+_FACE_SIDE = 96
+
+
+class Model(Protocol):
+    """What is asked for distances: `exporting.ExportedModel`, `remote.RemoteModel`."""
+
+    spec: spec.ChunkSpec
+    threshold: Threshold
+    model_id: str
+
+    def distances(self, examples: Sequence[bytes]) -> np.ndarray:
+        """Distance of each track record of one chunk, float `[n]`."""
+
+
+def judge(
+    model: Model,
+    path: str,
+    options: Options | None = None,
+    on_progress: Callable[[float], None] = lambda _: None,
+    *,
+    on_chunk: Callable[[JudgedChunk], None] = lambda _: None,
+    hop_seconds: float = 1.0,
+    tracks: TrackChoice | None = None,
+    num_threads: int = 0,
+) -> VideoJudgement:
+    """Looks at a video and says what the model makes of it.
+
+    A video that cannot be used raises nothing: its status tells why.
+
+    Args:
+      model: Whom to ask.
+      path: The video.
+      options: How faces are found.
+      on_progress: Is told how many seconds of the video were read, now and then.
+      on_chunk: Is told each chunk as soon as it is scored.
+      hop_seconds: From the start of one chunk to that of the next, a multiple of
+        0.1; chunks overlap where it is below 1.
+      tracks: Which faces are scored, all without it.
+      num_threads: Threads that decode pictures, 0 for one a core.
+
+    Raises:
+      InputError: The hop is none, or the model cannot be asked.
+    """
+    tracks = tracks or TrackChoice()
+    hop_frames = model.spec.hop_frames(hop_seconds)
+    reader = read_tracks(
+        path,
+        options,
+        chunk_spec=model.spec,
+        num_threads=num_threads,
+        on_progress=on_progress,
+    )
+    chunks: list[JudgedChunk] = []
+    left_out: list[JudgedChunk] = []
+    for segment in reader:
+        if not tracks.may_take(segment.track):
+            left_out += [c for c, _ in _cut(segment, model.spec, hop_frames)]
+            continue
+        for chunk in _judge_segment(model, segment, hop_frames):
+            chunks.append(chunk)
+            on_chunk(chunk)
+    chunks, smaller = tracks.part(chunks, model.spec.seconds)
+    summary = reader.summary
+    status, reason = summary.status, summary.reason
+    if status == spec.OK and not chunks:
+        status = spec.NO_FACE
+        reason = f"it has {summary.tracks} faces and none of the chosen numbers"
+    return VideoJudgement(
+        path=path,
+        status=status,
+        threshold=model.threshold,
+        reason=reason,
+        chunks=tuple(chunks),
+        seconds_total=summary.seconds or None,
+        skipped_tracks=tracks.skipped(left_out + smaller, model.spec.seconds),
+        model_id=model.model_id,
+        chunk_seconds=model.spec.seconds,
+    )
+
+
+def _judge_segment(
+    model: Model, segment: records.TrackSegment, hop_frames: int
+) -> Iterator[JudgedChunk]:
+    cut = list(_cut(segment, model.spec, hop_frames))
+    for first in range(0, len(cut), _BATCH_SIZE):
+        batch = cut[first : first + _BATCH_SIZE]
+        distances = model.distances([record for _, record in batch])
+        for (chunk, _), distance in zip(batch, distances, strict=True):
+            yield dataclasses.replace(chunk, distance=float(distance))
+
+
+def _cut(
+    segment: records.TrackSegment, chunk_spec: spec.ChunkSpec, hop_frames: int
+) -> Iterator[tuple[JudgedChunk, bytes]]:
+    """The chunks of a segment, not judged yet, each with its track record."""
+    length = chunk_spec.num_frames
+    for start in range(0, len(segment.frames) - length + 1, hop_frames):
+        at = start * chunk_spec.mfcc_rate // chunk_spec.frame_rate
+        seconds = segment.start_seconds + start / chunk_spec.frame_rate
+        boxes = segment.boxes[start : start + length]
+        piece = records.TrackSegment(
+            frames=segment.frames[start : start + length],
+            mfcc=segment.mfcc[at : at + chunk_spec.num_mfcc_frames],
+            start_seconds=seconds,
+            track=segment.track,
+            boxes=boxes,
+        )
+        chunk = JudgedChunk(
+            track=segment.track,
+            start_seconds=round(seconds, 3),
+            distance=math.nan,
+            face_jpeg=_small(piece.frames[length // 2]),
+            box=tuple(boxes.mean(axis=0).round(1).tolist()),
+        )
+        # The name plays no part in the answer, and may be no UTF-8.
+        yield chunk, records.encode(piece, Video("", ""), chunk_spec.seconds)
+
+
+def _small(jpeg: bytes) -> bytes:
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.resize(
+        picture, (_FACE_SIDE, _FACE_SIDE), interpolation=cv2.INTER_AREA
+    )
+    return cv2.imencode(".jpg", picture)[1].tobytes()
