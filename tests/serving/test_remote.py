@@ -1,0 +1,14 @@
+from tfmds import detection, exporting, remote
+
+
+def test_the_service_judges_as_the_model_it_serves(service, export_dir, clip):
+    served = remote.connect(f"{service.url}/v1/models/mds")
+    local = exporting.load(export_dir)
+    assert (served.spec, served.threshold) == (local.spec, local.threshold)
+    judgement = detection.judge(served, clip)
+    assert judgement.status == "ok"
+    assert judgement.model_id == local.model_id
+    expected = detection.judge(local, clip)
+    assert len(judgement.chunks) == len(expected.chunks)
+    for got, wanted in zip(judgement.chunks, expected.chunks, strict=True):
+        assert abs(got.distance - wanted.distance) < 1e-4

@@ -1,0 +1,164 @@
+"""The service as one ASGI application.
+
+/v1/models/...        TensorFlow Serving's REST interface (rest.py)
+/healthz /readyz /metrics
+"""
+
+import asyncio
+import contextlib
+import pathlib
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+import fastapi
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from tfmds.serving import guard, jobs, rest, videos
+from tfmds.serving.jobs import Jobs, Queue
+from tfmds.serving.metrics import Metrics
+from tfmds.serving.process import Worker
+from tfmds.serving.settings import MODEL_NAME, Settings
+
+_STATIC = pathlib.Path(__file__).parent / "static"
+_LOGINS_PER_MINUTE = 10
+
+
+def create_app(
+    settings: Settings, on_failure: Callable[[str], None] = lambda _: None
+) -> fastapi.FastAPI:
+    """Makes the application; its processes start and end with its lifespan.
+
+    Args:
+      settings: Limits and places.
+      on_failure: Is told why the model cannot be loaded, where it cannot.
+
+    Raises:
+      InputError: Another service uses the data folder.
+    """
+    metrics = Metrics()
+    queue = Queue(Jobs(settings.data_dir), settings, metrics)
+    predictor = Worker(_worker_settings(settings, judges=False), on_failure)
+    judges = [
+        Worker(_worker_settings(settings, judges=True), on_failure)
+        for _ in range(settings.workers)
+    ]
+    logins = guard.RateLimit(_LOGINS_PER_MINUTE)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_):
+        processes = _start(worker.run() for worker in (predictor, *judges))
+        work = _start([*(queue.work(worker) for worker in judges), queue.sweep()])
+        yield
+        # First those who would take the end of a process for a crash.
+        await _stop(work)
+        await _stop(processes)
+        queue.jobs.close()
+
+    app = fastapi.FastAPI(
+        title="tfmds",
+        lifespan=lifespan,
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.include_router(rest.router(settings, predictor, metrics))
+    app.include_router(videos.router(settings, queue))
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+
+    @app.get("/")
+    def page():
+        """The web page."""
+        return FileResponse(_STATIC / "index.html")
+
+    @app.get("/v1/service")
+    async def service(request: fastapi.Request):
+        """What the page should know before it sends anything."""
+        return {
+            "model": MODEL_NAME,
+            "is_ready": all(worker.ready.is_set() for worker in judges),
+            "needs_token": bool(settings.token),
+            "is_known": guard.is_known(settings, request.headers),
+            "max_upload_mb": settings.max_upload_mb,
+            "max_video_seconds": settings.max_video_seconds,
+            "keep_hours": settings.keep_hours,
+        }
+
+    @app.post("/v1/session", status_code=204)
+    async def session(request: fastapi.Request):
+        """Gives a browser that knows the token a cookie."""
+        address = request.client.host if request.client else ""
+        if seconds := logins.seconds_to_wait(address):
+            return guard.error(
+                429, "too many tries; wait a minute", {"retry-after": str(seconds)}
+            )
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not guard.is_token(settings, token.strip()):
+            return guard.error(401, "this is not the token")
+        answer = Response(status_code=204)
+        answer.set_cookie(
+            guard.COOKIE,
+            guard.session_of(settings.token),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return answer
+
+    @app.get("/healthz")
+    def healthz():
+        """Whether the service is alive."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz():
+        """Whether it can be asked."""
+        if not all(worker.ready.is_set() for worker in (predictor, *judges)):
+            return guard.error(503, "the model is being loaded", {"retry-after": "5"})
+        return {"status": "ok"}
+
+    @app.get("/metrics")
+    async def metrics_page():
+        """Figures for Prometheus."""
+        metrics.workers.set(sum(w.num_started for w in (predictor, *judges)))
+        metrics.queued.set(queue.jobs.count(jobs.QUEUED))
+        metrics.running.set(queue.jobs.count(jobs.RUNNING))
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+
+    @app.exception_handler(HTTPException)
+    async def refuse(_, e: HTTPException):
+        return guard.error(e.status_code, str(e.detail), e.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_values(_, e: RequestValidationError) -> JSONResponse:
+        names = {str(found["loc"][-1]) for found in e.errors()}
+        return guard.error(400, f"cannot read {', '.join(sorted(names))}")
+
+    app.add_middleware(guard.Guard, settings=settings, metrics=metrics)
+    app.state.predictor, app.state.judges = predictor, judges
+    return app
+
+
+def _start(coroutines: Iterable[Coroutine]) -> list[asyncio.Task]:
+    return [asyncio.create_task(coroutine) for coroutine in coroutines]
+
+
+async def _stop(tasks: list[asyncio.Task]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _worker_settings(settings: Settings, judges: bool) -> dict[str, Any]:
+    return {
+        "judges": judges,
+        "model": settings.model,
+        "batch_size": settings.batch_size,
+        "batch_window_ms": settings.batch_window_ms,
+        "max_megapixels": settings.max_megapixels,
+        "max_video_seconds": settings.max_video_seconds,
+        "max_job_mb": settings.max_job_mb,
+    }

@@ -1,0 +1,129 @@
+"""TensorFlow Serving's REST interface (https://www.tensorflow.org/tfx/serving/api_rest)."""
+
+import asyncio
+
+import fastapi
+from starlette.responses import JSONResponse, Response
+
+from tfmds.serving import guard
+from tfmds.serving.metrics import Metrics
+from tfmds.serving.process import Worker, WorkerDied
+from tfmds.serving.settings import MODEL_NAME, Settings
+
+
+def router(settings: Settings, worker: Worker, metrics: Metrics) -> fastapi.APIRouter:
+    """The routes below /v1/models.
+
+    Args:
+      settings: Limits.
+      worker: Who answers.
+      metrics: Where is counted.
+    """
+    routes = fastapi.APIRouter()
+    num_open = 0
+
+    def missing(model: str, version: int | None) -> JSONResponse | None:
+        if not worker.about:
+            return guard.error(503, "the model is being loaded", {"retry-after": "5"})
+        if model == MODEL_NAME and version in (None, worker.about["version"]):
+            return None
+        asked = f"Latest({model[:80]})"
+        if version is not None:
+            asked = f"Specific({model[:80]}, {version})"
+        return guard.error(404, f"Servable not found for request: {asked}")
+
+    def status(model: str, version: int | None = None):
+        """State of the model."""
+        state = "AVAILABLE" if worker.ready.is_set() else "LOADING"
+        return missing(model, version) or JSONResponse(
+            {
+                "model_version_status": [
+                    {
+                        "version": str(worker.about["version"]),
+                        "state": state,
+                        "status": {"error_code": "OK", "error_message": ""},
+                    }
+                ]
+            }
+        )
+
+    def metadata(model: str, version: int | None = None):
+        """Signatures of the model."""
+        return missing(model, version) or JSONResponse(
+            {
+                "model_spec": {
+                    "name": MODEL_NAME,
+                    "signature_name": "",
+                    "version": str(worker.about["version"]),
+                },
+                "metadata": {
+                    "signature_def": {"signature_def": worker.about["signature_def"]}
+                },
+            }
+        )
+
+    async def predict(request: fastapi.Request, model: str, version: int | None = None):
+        """Distances of chunks (`serving_default`) or of track records (`examples`)."""
+        nonlocal num_open
+        if (answer := missing(model, version)) is not None:
+            return answer
+        if num_open >= settings.max_predictions:
+            return guard.error(503, "too many requests wait", {"retry-after": "1"})
+        num_open += 1
+        try:
+            body = await _read(request, int(settings.max_predict_mb * 1e6))
+            if body is None:
+                return guard.error(
+                    413,
+                    f"the body has more than {settings.max_predict_mb:g} MB; send"
+                    " fewer chunks at a time",
+                )
+            header, payload = await asyncio.wait_for(
+                worker.ask({"kind": "predict"}, body), settings.max_predict_seconds
+            )
+        except asyncio.TimeoutError:
+            worker.kill()
+            return guard.error(
+                503, "the model took too long; send fewer chunks at a time"
+            )
+        except WorkerDied:
+            return guard.error(
+                503, "the model is being loaded again; try again", {"retry-after": "10"}
+            )
+        finally:
+            num_open -= 1
+        if "error" in header:
+            return guard.error(400, header["error"])
+        metrics.batched.observe(header["batched"])
+        return Response(payload, media_type="application/json")
+
+    async def malformed(request: fastapi.Request):
+        """Whatever else is asked below /v1/models."""
+        return guard.error(
+            400,
+            f"Malformed request: {request.method} {request.url.path[:200]}",
+        )
+
+    for version in ("", "/versions/{version:int}"):
+        base = "/v1/models/{model}" + version
+        # A colon would otherwise be taken for a part of the name.
+        routes.add_api_route(base + ":predict", predict, methods=["POST"])
+        routes.add_api_route(base + "/metadata", metadata, methods=["GET"])
+        routes.add_api_route(base, status, methods=["GET"])
+    routes.add_api_route(
+        "/v1/models/{path:path}", malformed, methods=["GET", "POST", "PUT", "DELETE"]
+    )
+    return routes
+
+
+async def _read(request: fastapi.Request, most: int) -> bytes | None:
+    """The body, None where it is too large."""
+    stated = request.headers.get("content-length", "0")
+    if stated.isdigit() and int(stated) > most:
+        return None
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > most:
+            return None
+    return bytes(body)
