@@ -1,0 +1,112 @@
+"""What several tests share: a run with random weights, and its export."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import hypothesis
+import numpy as np
+import pytest
+
+# The same examples at every run: a change is judged by what it changed.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(scope="session")
+def run_dir(tmp_path_factory) -> pathlib.Path:
+    """A run whose network was never trained."""
+    import keras
+
+    from tfmds import checkpoints
+    from tfmds.models.two_stream import TwoStreamConfig, two_stream
+    from tfmds.spec import ChunkSpec
+
+    keras.utils.set_random_seed(0)
+    config = TwoStreamConfig(width=0.125, image_size=56, region="mouth")
+    model = two_stream(config)
+    # As after training: no batch norm is one that changes nothing.
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.weights])
+    path = tmp_path_factory.mktemp("run")
+    checkpoints.write_config(
+        path, {"model": config.to_json(), "spec": ChunkSpec().to_json()}
+    )
+    checkpoints.save(path, model, checkpoints.State(step=1, epoch=1, best_step=1))
+    return path
+
+
+@pytest.fixture(scope="session")
+def threshold_file(run_dir, tmp_path_factory) -> pathlib.Path:
+    """A threshold chosen with that run."""
+    from tfmds import checkpoints
+    from tfmds.evaluation import thresholds
+
+    path = tmp_path_factory.mktemp("threshold") / thresholds.FILE
+    threshold = thresholds.Threshold(0.5, model_id=checkpoints.model_id(run_dir))
+    thresholds.write(path, threshold)
+    return path
+
+
+@pytest.fixture(scope="session")
+def export_dir(run_dir, threshold_file, tmp_path_factory) -> pathlib.Path:
+    """That run as a SavedModel."""
+    from tfmds import exporting
+
+    path = tmp_path_factory.mktemp("export") / "model"
+    exporting.export(run_dir, threshold_file, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory) -> str:
+    """A talking head of 3 s with sound."""
+    from tests import media
+
+    path = str(tmp_path_factory.mktemp("clip") / "head.mp4")
+    mouths = 0.5 + 0.5 * np.sin(np.arange(90) / 3)
+    media.write_video(
+        path, [media.talking_head(mouth=m) for m in mouths], sound=media.tone(3)
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo_dir(tmp_path_factory) -> pathlib.Path:
+    """A small demo data set, made by the programs: videos/, manifest.csv, data/."""
+    root = tmp_path_factory.mktemp("demo")
+    for words in (
+        [
+            "pipelines.synthesize",
+            f"--output_dir={root / 'videos'}",
+            "--num_identities=12",
+            "--seed=5",
+        ],
+        [
+            "pipelines.build_manifest",
+            "--layout=dfdc",
+            f"--input_dir={root / 'videos'}",
+            f"--output={root / 'manifest.csv'}",
+        ],
+        [
+            "pipelines.preprocess",
+            f"--manifest={root / 'manifest.csv'}",
+            f"--output_dir={root / 'data'}",
+            "--name=demo",
+        ],
+    ):
+        done = run_program(*words)
+        assert done.returncode == 0, done.stderr[-2000:]
+    return root
+
+
+def run_program(*words: str) -> subprocess.CompletedProcess:
+    """Runs `python -m WORDS...` as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", *words], capture_output=True, text=True, check=False
+    )

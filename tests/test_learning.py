@@ -1,0 +1,142 @@
+"""Whether the whole path learns what it should, and nothing where there is nothing.
+
+A path that mixes up frames, labels or splits would pass every other test.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+
+from tfmds import checkpoints, scoring, spec, training
+from tfmds.data import data_set, input_pipeline
+from tfmds.data.input_pipeline import BatchConfig
+from tfmds.evaluation import scores
+from tfmds.models.two_stream import TwoStreamConfig, with_pairwise_distance
+
+pytestmark = pytest.mark.slow
+
+MODEL = TwoStreamConfig(
+    width=0.25,
+    image_size=56,
+    region="mouth",
+    keep_time=True,
+    standardize_frames=True,
+    standardize_mfcc=True,
+    unit_embeddings=True,
+)
+BATCH = BatchConfig(tracks=4, chunks_per_track=4, sampling="random", augment=True)
+RECIPE = training.Recipe(
+    epochs=1,
+    steps_per_epoch=130,
+    optimizer="adamw",
+    schedule="cosine",
+    warmup_steps=10,
+    contrastive_weight=0.3,
+    visual_weight=0.0,
+    audio_weight=0.0,
+    mismatch_weight=1.0,
+)
+
+
+def learn(data_dir, root):
+    training.train(data_dir, root / "run", MODEL, BATCH, RECIPE)
+    scoring.score_data_set(root / "run", data_dir, ["test"], root / "scores")
+    videos = scores.read_videos(root / "scores" / scores.VIDEOS_FILE)
+    return videos, scores.read_chunks(root / "scores" / scores.CHUNKS_FILE, videos)
+
+
+def auc(videos, chunks, manipulation=None):
+    """AUC over chunks; of one manipulation against all reals."""
+    kinds = dict(zip(videos.video_id, videos.manipulation, strict=True))
+    kind = np.array([kinds[video_id] for video_id in chunks.video_id])
+    real = np.array([k == "" for k in kind])
+    fake = chunks.label == spec.FAKE
+    if manipulation is None:
+        keep = np.ones(len(chunks), bool)
+        real = ~fake
+    else:
+        fake &= kind == manipulation
+        keep = real | fake
+    return roc_auc_score(fake[keep], chunks.distance[keep])
+
+
+def swapped_voice_auc(data_dir, run_dir):
+    """AUC of each real test mouth with other people's voices against its own voice.
+
+    The audio swaps of the data set in their purest form, and many times as many.
+    """
+    data = data_set.DataSet.load(data_dir)
+    model = with_pairwise_distance(checkpoints.load_model(run_dir)[0])
+    shards = [str(path) for path in data.shards("test")]
+    view = input_pipeline.ViewConfig(MODEL.image_size, MODEL.region)
+    chunks = input_pipeline.scoring_dataset(shards, data.spec, view, batch_size=512)
+    (batch,) = chunks
+    inputs = {"frames": batch["frames"], "mfcc": batch["mfcc"]}
+    distance = model.predict_on_batch(inputs)["pairwise_distance"]
+    kinds = {row.video.video_id.encode(): row.video for row in data.videos()}
+    videos = [kinds[video_id] for video_id in batch["video_id"].numpy()]
+    real = [i for i, video in enumerate(videos) if video.label == "real"]
+    pairs = [(i, j) for i in real for j in real]
+    pairs = [(i, j) for i, j in pairs if i == j or videos[i].group != videos[j].group]
+    return roc_auc_score([i != j for i, j in pairs], [distance[p] for p in pairs])
+
+
+def rewrite(source, target, change):
+    """Copies a data set with `change(example, number)` made to each record."""
+    target.mkdir()
+    opened = data_set.DataSet.load(source)
+    number = 0
+    for split in opened.splits:
+        for shard in opened.shards(split):
+            with tf.io.TFRecordWriter(str(target / shard.name)) as writer:
+                for record in tf.data.TFRecordDataset(str(shard)):
+                    example = tf.train.Example.FromString(record.numpy())
+                    change(example.features.feature, number)
+                    number += 1
+                    writer.write(example.SerializeToString())
+    for name in (data_set.INFO_FILE, data_set.VIDEOS_FILE):
+        (target / name).write_bytes((source / name).read_bytes())
+    return target
+
+
+def test_learns_that_mouth_and_voice_belong_together(demo_dir, tmp_path):
+    videos, chunks = learn(demo_dir / "data", tmp_path)
+    assert swapped_voice_auc(demo_dir / "data", tmp_path / "run") > 0.9
+    assert auc(videos, chunks, "audio_swap") > 0.85
+    assert auc(videos, chunks, "lip_sync") > 0.85
+    # A fake ranks above a real, from the labels of the videos to the score files.
+    mds = videos.mds
+    assert mds[videos.label == spec.FAKE].mean() > mds[videos.label == spec.REAL].mean()
+
+
+def test_learns_nothing_from_frames_out_of_order(demo_dir, tmp_path):
+    rng = np.random.default_rng(0)
+
+    def shuffle(features, _):
+        frames = list(features["frames"].bytes_list.value)
+        for start in range(0, len(frames), 30):
+            second = frames[start : start + 30]
+            frames[start : start + 30] = [
+                second[i] for i in rng.permutation(len(second))
+            ]
+        features["frames"].bytes_list.value[:] = frames
+
+    shuffled = rewrite(demo_dir / "data", tmp_path / "shuffled", shuffle)
+    learn(shuffled, tmp_path)
+    assert 0.35 < swapped_voice_auc(shuffled, tmp_path / "run") < 0.65
+
+
+def test_learns_nothing_from_labels_dealt_at_random(demo_dir, tmp_path):
+    def deal(features, number):
+        fake = number % 2 == 0
+        features["label"].int64_list.value[:] = [0 if fake else 1]
+        features["video_label"].int64_list.value[:] = [0 if fake else 1]
+        seconds = len(features["frames"].bytes_list.value) / 30
+        start = features["start_seconds"].float_list.value[0]
+        whole = [start, start + seconds] if fake else []
+        features["fake_periods"].float_list.value[:] = whole
+
+    dealt = rewrite(demo_dir / "data", tmp_path / "dealt", deal)
+    videos, chunks = learn(dealt, tmp_path)
+    assert 0.3 < auc(videos, chunks) < 0.7
