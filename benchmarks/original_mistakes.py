@@ -1,0 +1,197 @@
+"""What the mistakes of the paper's code do to a result, measured on a trained model.
+
+    python -m benchmarks.original_mistakes --model=RUN --data_dir=DATA
+
+Prints a table: AUC of the videos' MDS as it should be; of verdicts instead of scores;
+with the frames of each chunk in no order; with visual batch norms on the statistics of
+whatever chunks are scored together; each also for chunks on their own. Holds all chunks
+of the split in memory.
+"""
+
+import dataclasses
+import os
+
+import keras
+import numpy as np
+from absl import flags
+from sklearn.metrics import roc_auc_score
+
+from tfmds import app, checkpoints, spec
+from tfmds.data import input_pipeline
+from tfmds.data.data_set import DataSet
+from tfmds.evaluation import scores, thresholds
+from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.models.visual import BatchStatisticsNormalization
+
+_MODEL = flags.DEFINE_string("model", None, "A run of tfmds.train.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Its data set.", required=True)
+_SPLIT = flags.DEFINE_enum("split", "test", spec.SPLITS, "Split to score.")
+_THRESHOLD_SPLIT = flags.DEFINE_enum(
+    "threshold_split", "validation", spec.SPLITS, "Split to choose the threshold on."
+)
+_ORDERS = flags.DEFINE_integer("orders", 5, "Orders of frames and of batches to try.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Chunks in a mixed batch.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunks:
+    """All chunks of a split, in memory."""
+
+    frames: np.ndarray
+    mfcc: np.ndarray
+    label: np.ndarray
+    video_id: np.ndarray
+    labels: dict[str, int]
+
+    def mds(self, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Labels (1 fake) and MDS of the videos."""
+        by_video = scores.mds_by_video(self.video_id, distance)
+        fake = [self.labels[name] == spec.FAKE for name in by_video]
+        return np.array(fake), np.array(list(by_video.values()))
+
+
+def read(data_set: DataSet, split: str, config: TwoStreamConfig) -> Chunks:
+    batches = list(
+        input_pipeline.scoring_dataset(
+            [os.fspath(path) for path in data_set.shards(split)],
+            data_set.spec,
+            input_pipeline.ViewConfig(config.image_size, config.region),
+        ).as_numpy_iterator()
+    )
+    joined = {
+        name: np.concatenate([batch[name] for batch in batches])
+        for name in ("frames", "mfcc", "label", "video_id")
+    }
+    joined["video_id"] = joined["video_id"].astype(str)
+    labels = {
+        row.video.video_id: spec.LABELS[row.video.label] for row in data_set.videos()
+    }
+    return Chunks(**joined, labels=labels)
+
+
+def distances(
+    model: keras.Model,
+    chunks: Chunks,
+    batch_size: int = 32,
+    order: np.ndarray | None = None,
+    frame_rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """Distance of each chunk, scored in batches of some order."""
+    count = len(chunks.frames)
+    order = np.arange(count) if order is None else order
+    answer = np.zeros(count)
+    for first in range(0, count, batch_size):
+        rows = order[first : first + batch_size]
+        frames = chunks.frames[rows]
+        if frame_rng is not None:
+            frames = frame_rng.permuted(
+                np.broadcast_to(np.arange(frames.shape[1]), frames.shape[:2]), axis=1
+            )
+            frames = chunks.frames[rows[:, None], frames]
+        inputs = {"frames": frames, "mfcc": chunks.mfcc[rows]}
+        answer[rows] = model.predict_on_batch(inputs)["distance"]
+    return answer
+
+
+def on_batch_statistics(model: keras.Model, config: TwoStreamConfig) -> keras.Model:
+    """The same weights, visual norms without their running statistics."""
+    other = two_stream(dataclasses.replace(config, visual_batch_statistics=True))
+    for layer in other.layers:
+        weights = model.get_layer(layer.name).get_weights()
+        if isinstance(layer, BatchStatisticsNormalization):
+            weights = weights[:2]
+        layer.set_weights(weights)
+    other.compile(jit_compile=False)
+    return other
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A row of the table: a way to measure, by order of frames or batches."""
+
+    name: str
+    video_auc: list[float]
+    chunk_auc: list[float]
+    # Standard deviation of a video's MDS over orders, in that of MDS over videos.
+    varies: float | None = None
+
+    def row(self) -> str:
+        varies = "" if self.varies is None else f"{self.varies:.2f}"
+        cells = (self.name, _mean(self.video_auc), _mean(self.chunk_auc), varies)
+        return f"| {' | '.join(cells)} |"
+
+
+def _mean(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def result(name: str, chunks: Chunks, found: list[np.ndarray]) -> Result:
+    """AUC of videos and of chunks from distances by order."""
+    fake, _ = chunks.mds(found[0])
+    mds = [chunks.mds(distance)[1] for distance in found]
+    varies = np.std(mds, axis=0).mean() / np.mean(mds, axis=0).std()
+    return Result(
+        name,
+        [roc_auc_score(fake, values) for values in mds],
+        [roc_auc_score(chunks.label == spec.FAKE, distance) for distance in found],
+        varies if len(found) > 1 else None,
+    )
+
+
+def main() -> None:
+    data_set = DataSet.load(_DATA_DIR.value)
+    model, config, _ = checkpoints.load_model(_MODEL.value)
+    model.compile(jit_compile=False)
+    chunks = read(data_set, _SPLIT.value, config)
+    proper = distances(model, chunks)
+    results = [result("as it should be", chunks, [proper])]
+
+    chosen_on = read(data_set, _THRESHOLD_SPLIT.value, config)
+    forged, known = chosen_on.mds(distances(model, chosen_on))
+    tau = thresholds.midpoint(known[~forged], known[forged])
+    fake, mds = chunks.mds(proper)
+    results.append(
+        Result(
+            f"verdicts at {tau:.3g} (midpoint on {_THRESHOLD_SPLIT.value})",
+            [roc_auc_score(fake, mds >= tau)],
+            [roc_auc_score(chunks.label == spec.FAKE, proper >= tau)],
+        )
+    )
+
+    shuffled = [
+        distances(model, chunks, frame_rng=np.random.default_rng(seed))
+        for seed in range(_ORDERS.value)
+    ]
+    results.append(result("frames of each chunk in no order", chunks, shuffled))
+
+    batch_model = on_batch_statistics(model, config)
+    mixed = [
+        distances(
+            batch_model,
+            chunks,
+            _BATCH_SIZE.value,
+            np.random.default_rng(seed).permutation(len(chunks.frames)),
+        )
+        for seed in range(_ORDERS.value)
+    ]
+    mixed_name = f"batch statistics, {_BATCH_SIZE.value} mixed chunks"
+    results.append(result(mixed_name, chunks, mixed))
+    alone = distances(batch_model, chunks, 1)
+    results.append(result("batch statistics, one chunk at a time", chunks, [alone]))
+
+    print(
+        f"{len(fake)} videos ({fake.sum()} fake) with {len(chunks.frames)} chunks of"
+        f" {_SPLIT.value}; {_ORDERS.value} orders, lowest to highest in brackets. MDS"
+        " varies: the standard deviation of a video's MDS over orders, as a share of"
+        " that over videos.\n"
+    )
+    print("| how it is measured | AUC of videos | AUC of chunks | MDS varies |")
+    print("| --- | --- | --- | --- |")
+    for row in results:
+        print(row.row())
+
+
+if __name__ == "__main__":
+    app.run(main)
