@@ -33,7 +33,7 @@ from etils import epath
 from tqdm import tqdm
 
 from pipelines import shards
-from tfmds import app, spec
+from tfmds import app, files, spec
 from tfmds.data import data_set, manifest, tfds_files
 from tfmds.errors import InputError
 from tfmds.preprocessing import sources
@@ -138,7 +138,7 @@ def preprocess(
     job = shards.Job(name, os.fspath(out), os.fspath(root), options, chunk_spec)
     with _clear_where_full(out):
         work.mkdir(parents=True, exist_ok=True)
-        _write_json(work / "run.json", run)
+        files.write_json(work / "run.json", run)
         todo = [shard for shard in plan if not shards.is_finished(job, shard)]
         if todo:
             with _quiet_workers() as terminal, _progress(job, plan, terminal):
@@ -366,17 +366,13 @@ def _finish(
         "run": run,
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
-    _write_json(out / tfds_files.FEATURES_FILE, tfds_files.features(job.chunk_spec))
-    _write_json(out / tfds_files.INFO_FILE, tfds_files.info(job.name, splits))
-    _write_json(out / data_set.INFO_FILE, info)
+    files.write_json(
+        out / tfds_files.FEATURES_FILE, tfds_files.features(job.chunk_spec)
+    )
+    files.write_json(out / tfds_files.INFO_FILE, tfds_files.info(job.name, splits))
+    files.write_json(out / data_set.INFO_FILE, info)
     (out / data_set.WORK_DIR).rmtree()
     return in_order
-
-
-def _write_json(path: epath.Path, value: dict) -> None:
-    partial = path.parent / f".{path.name}.partial"
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    partial.replace(path)
 
 
 def describe(rows: Sequence[data_set.VideoRow], most: int = 20) -> str:

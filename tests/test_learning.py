@@ -3,6 +3,8 @@
 A path that mixes up frames, labels or splits would pass every other test.
 """
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -95,8 +97,13 @@ def rewrite(source, target, change):
                     change(example.features.feature, number)
                     number += 1
                     writer.write(example.SerializeToString())
-    for name in (data_set.INFO_FILE, data_set.VIDEOS_FILE):
-        (target / name).write_bytes((source / name).read_bytes())
+    info = json.loads((source / data_set.INFO_FILE).read_text())
+    for split in info["splits"].values():
+        split["shards"] = [{"file": entry["file"]} for entry in split["shards"]]
+    (target / data_set.INFO_FILE).write_text(json.dumps(info))
+    (target / data_set.VIDEOS_FILE).write_bytes(
+        (source / data_set.VIDEOS_FILE).read_bytes()
+    )
     return target
 
 

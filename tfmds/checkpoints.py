@@ -22,6 +22,7 @@ from typing import Any
 import keras
 from etils import epath
 
+from tfmds import files
 from tfmds.errors import InputError
 from tfmds.evaluation import epochs, scores
 from tfmds.evaluation.scores import VideoScores
@@ -61,12 +62,8 @@ class State:
 
 def write_config(workdir: PathLike, config: dict[str, Any]) -> None:
     """Saves a run's whole configuration (JSON values)."""
-    workdir = epath.Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    partial = workdir / f".{_CONFIG}.partial"
-    text = json.dumps({"format_version": FORMAT_VERSION, **config}, indent=2)
-    partial.write_text(text + "\n")
-    partial.replace(workdir / _CONFIG)
+    path = epath.Path(workdir) / _CONFIG
+    files.write_json(path, {"format_version": FORMAT_VERSION, **config})
 
 
 def read_config(workdir: PathLike) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from etils import epath
 from tqdm import tqdm
 
 from pipelines.synthesis import clips
+from tfmds import files
 from tfmds.errors import InputError
 
 # The name DFDC uses; written last, so that it is there only when all clips are.
@@ -65,7 +66,7 @@ def make(
             pool.shutdown(cancel_futures=True)
             raise
     metadata = {clip.name: clip.metadata() for clip in planned}
-    _write_whole(output_dir / METADATA, json.dumps(metadata, indent=1, sort_keys=True))
+    files.write_json(output_dir / METADATA, metadata)
     return output_dir / METADATA
 
 
@@ -106,7 +107,7 @@ def _claim(output_dir: epath.Path, settings: clips.Settings) -> None:
             " missing); expected a new or an empty folder as --output_dir"
         )
     output_dir.mkdir(parents=True, exist_ok=True)
-    _write_whole(mark, json.dumps(asked, indent=1))
+    files.write_json(mark, asked)
 
 
 def _differences(found, asked: dict) -> str:
@@ -117,9 +118,3 @@ def _differences(found, asked: dict) -> str:
         for name, value in asked.items()
         if found.get(name) != value
     )
-
-
-def _write_whole(path: epath.Path, text: str) -> None:
-    partial = path.parent / f".{path.name}.partial"
-    partial.write_text(text + "\n")
-    partial.replace(path)

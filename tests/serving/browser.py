@@ -78,11 +78,10 @@ class Browser:
         self._ask("Emulation.setEmulatedMedia", features=[scheme])
 
     def go(self, url: str) -> None:
+        # The address tells nothing: the page may have changed it before it is asked.
+        self.run("window.left = true")
         self._ask("Page.navigate", url=url)
-        page = url.partition("#")[0]
-        self.wait(
-            f"document.readyState === 'complete' && location.href.startsWith({page!r})"
-        )
+        self.wait("document.readyState === 'complete' && !window.left")
 
     def run(self, script: str):
         """What an expression is worth; a promise is waited for."""
