@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -14,6 +15,29 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # More threads would get into each other's way where tests run side by side.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and the programs
+# that they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests of a file, or of the demo's data set, run in one process; slow ones first.
+
+    For pytest -n 2 --dist loadgroup.
+    """
+    slow: dict[str, int] = {}
+    for item in items:
+        demo = "demo_dir" in item.fixturenames
+        group = "demo" if demo else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+        marked = item.get_closest_marker("slow") is not None
+        slow[group] = slow.get(group, 0) + marked
+    items.sort(key=lambda i: -slow[i.get_closest_marker("xdist_group").args[0]])
 
 
 @pytest.fixture(scope="session")

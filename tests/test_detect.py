@@ -95,11 +95,19 @@ def test_a_process_that_dies_or_hangs_costs_its_video_only(
     assert "no headway" in hung.reason
 
 
+@pytest.mark.slow
+def test_without_a_model_the_starter_judges_and_says_how_far_to_trust_it(clip):
+    done = detect(clip)
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout.splitlines()[1].split()[0] in ("real", "fake")
+    assert "starter model" in done.stderr
+    assert "people of other recordings" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ([], "no video was named"),
-        (["clip.mp4"], "name one with --model"),
         (["--model={tmp}", "{clip}"], "not an exported model"),
         (["--model={export}", "--tracks=0", "{clip}"], "--tracks=0: expected all"),
         (["--model={export}", "--hop=0.25", "{clip}"], "a multiple of 0.1 s"),

@@ -116,7 +116,8 @@ def test_a_folder_that_is_no_export_or_an_old_one_is_refused(export_dir, tmp_pat
         exporting.load(tmp_path)
 
 
-def test_without_weights_of_its_own_the_package_asks_for_a_model():
+def test_without_weights_of_its_own_the_package_asks_for_a_model(monkeypatch, tmp_path):
+    monkeypatch.setattr(exported, "_STARTER", tmp_path / "none")
     with pytest.raises(InputError, match="name one with --model"):
         exported.find(None)
 

@@ -30,7 +30,7 @@ MODEL = TwoStreamConfig(
 BATCH = BatchConfig(tracks=4, chunks_per_track=4, sampling="random", augment=True)
 RECIPE = training.Recipe(
     epochs=1,
-    steps_per_epoch=130,
+    steps_per_epoch=70,
     optimizer="adamw",
     schedule="cosine",
     warmup_steps=10,

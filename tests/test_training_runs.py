@@ -60,7 +60,7 @@ def check_same_but_for_rounding(workdir, undisturbed):
     np.testing.assert_allclose(found, expected, rtol=0.02)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_two_devices_learn_what_one_learns(data_dir, undisturbed, tmp_path):
     run = runs.start(data_dir, tmp_path, "--strategy=mirrored", two_devices=True)
     runs.finish(run)

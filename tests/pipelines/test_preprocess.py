@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import hashlib
 import os
@@ -416,8 +417,9 @@ def test_killed_and_run_again_by_two_gives_the_bytes_of_one_undisturbed(
     undisturbed = run(*arguments(one, 1))
     killed = run(*arguments(two, 2), start_new_session=True)
     while killed.poll() is None and not list(two.glob("*tfrecord*")):
-        time.sleep(0.2)
-    os.killpg(killed.pid, signal.SIGKILL)
+        time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     again = run(*arguments(two, 2))
     for process in (undisturbed, again):
