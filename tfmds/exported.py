@@ -21,7 +21,7 @@ INFO_FILE = "tfmds_export.json"
 SAVED_MODEL = "saved_model.pb"
 # Exports for other runtimes, by format.
 OTHER_FILES = {"onnx": "model.onnx", "litert": "model.tflite"}
-# Where weights that come with the package would lie.
+# The weights that come with the package; README.md in it is their card.
 _STARTER = epath.Path(__file__).parent / "starter"
 
 
