@@ -1,5 +1,7 @@
 """What several tests share: a run with random weights, and its export."""
 
+import collections
+import fcntl
 import os
 import pathlib
 import signal
@@ -24,20 +26,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests of a file, or of the demo's data set, run in one process; slow ones first.
-
-    For pytest -n 2 --dist loadgroup.
-    """
-    slow: dict[str, int] = {}
-    for item in items:
-        demo = "demo_dir" in item.fixturenames
-        group = "demo" if demo else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-        marked = item.get_closest_marker("slow") is not None
-        slow[group] = slow.get(group, 0) + marked
-    items.sort(key=lambda i: -slow[i.get_closest_marker("xdist_group").args[0]])
+    """Files with many slow tests begin first, so that all end at the same time."""
+    slow = collections.Counter(i.path for i in items if i.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +95,21 @@ def clip(tmp_path_factory) -> str:
 @pytest.fixture(scope="session")
 def demo_dir(tmp_path_factory) -> pathlib.Path:
     """A small demo data set, made by the programs: videos/, manifest.csv, data/."""
-    root = tmp_path_factory.mktemp("demo")
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    root /= "demo"
+    root.mkdir(exist_ok=True)
+    # Whoever comes first makes it, others that run side by side wait.
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "made").exists():
+            _make_demo(root)
+            (root / "made").touch()
+    return root
+
+
+def _make_demo(root: pathlib.Path) -> None:
     for words in (
         [
             "pipelines.synthesize",
@@ -126,7 +132,6 @@ def demo_dir(tmp_path_factory) -> pathlib.Path:
     ):
         done = run_program(*words)
         assert done.returncode == 0, done.stderr[-2000:]
-    return root
 
 
 def run_program(*words: str) -> subprocess.CompletedProcess:
