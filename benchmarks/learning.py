@@ -229,7 +229,7 @@ def plot(results: list[Result]) -> None:
             )
         panel.set(title=name, xlabel="step", ylim=(0.45, 1.01))
         panel.grid(alpha=0.3)
-    panels[0, 0].set_ylabel("AUC on people not trained on")
+    panels[0, 0].set_ylabel("AUC on clips not trained on")
     panels[0, 0].legend()
     figure.tight_layout()
     figure.savefig(_PLOT.value, dpi=110)
