@@ -45,9 +45,8 @@ def torch_network(side: int):
 
     torch.set_num_threads(os.cpu_count())
     frames, mfcc, label = batch(_size(), side)
-    frames = torch.from_numpy(frames.transpose(0, 4, 1, 2, 3).astype(np.float32) / 255)
-    mfcc = torch.from_numpy(mfcc[:, None])
-    return torch_reference.Reference("resnet18", side), frames, mfcc, label
+    network = torch_reference.Reference("resnet18", side)
+    return network, torch.from_numpy(frames), torch.from_numpy(mfcc), label
 
 
 def torch_training(side: int, width: float):
@@ -62,12 +61,13 @@ def torch_training(side: int, width: float):
 
     def step():
         optimizer.zero_grad()
-        distance, seen, heard = network(frames, mfcc)
+        found = network(frames, mfcc)
+        distance = found["distance"]
         loss = (
             real * distance**2 + (1 - real) * functional.relu(0.99 - distance) ** 2
         ).mean()
-        loss = loss + functional.cross_entropy(seen, target)
-        loss = loss + functional.cross_entropy(heard, target)
+        loss = loss + functional.cross_entropy(found["visual_logits"], target)
+        loss = loss + functional.cross_entropy(found["audio_logits"], target)
         loss.backward()
         optimizer.step()
         loss.item()
@@ -83,7 +83,7 @@ def torch_inference(side: int, width: float):
 
     def step():
         with torch.no_grad():
-            network(frames, mfcc)[0].numpy()
+            network(frames, mfcc)["distance"].numpy()
 
     return step
 
@@ -229,6 +229,7 @@ def main(argv: list[str]) -> None:
             here, there = context.Pipe()
             process = context.Process(target=serve, args=(there, table, name, argv))
             process.start()
+            there.close()
             answer = here.recv()
             if isinstance(answer, str):
                 print(f"{table} {name}: left out, {answer}", file=sys.stderr)
