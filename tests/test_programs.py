@@ -8,8 +8,6 @@ import pytest
 from tests.conftest import run_program
 from tfmds.data import data_set, manifest
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def trained(demo_dir, tmp_path_factory):
@@ -27,6 +25,7 @@ def trained(demo_dir, tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_from_a_run_to_a_verdict(demo_dir, trained):
     model = [f"--model={trained / 'run'}", f"--data_dir={demo_dir / 'data'}"]
     steps = (
