@@ -21,7 +21,7 @@ from tfmds.data.data_set import DataSet
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow_io") is None,
-    reason="needs the extras io and io_test, in an environment of their own",
+    reason="needs the extras io and iotest, in an environment of their own",
 )
 
 
