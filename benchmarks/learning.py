@@ -90,6 +90,18 @@ def folds() -> list[set[str]]:
     return [{row["file"] for row in rows if row["group"] in part} for part in parts]
 
 
+def copy_real(
+    source: pathlib.Path, root: pathlib.Path, split: str, group: str
+) -> manifests.Video:
+    """The row of a real video whose copy lies beside the manifest in `root`."""
+    target = root / "clips" / source.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        shutil.copy(source, target)
+    path = f"clips/{source.name}"
+    return manifests.Video(source.name, path, "real", split, group)
+
+
 def make_data_set(fold: int, test: set[str]) -> pathlib.Path:
     """Preprocesses the clips with this fold's split; once."""
     root = pathlib.Path(_WORKDIR.value) / f"{_EXPERIMENT.value}-{fold}"
@@ -102,16 +114,9 @@ def make_data_set(fold: int, test: set[str]) -> pathlib.Path:
         rows = [row for row in rows if row["group"] == group]
     files = {path.name: path for path in clips.rglob("*") if path.is_file()}
     videos = []
-    (root / "clips").mkdir(parents=True, exist_ok=True)
     for row in rows:
-        name = row["file"]
-        # A manifest's files lie beside it.
-        if not (root / "clips" / name).exists():
-            shutil.copy(files[name], root / "clips" / name)
-        split = "test" if name in test else "train"
-        videos.append(
-            manifests.Video(name, f"clips/{name}", "real", split, row["group"])
-        )
+        split = "test" if row["file"] in test else "train"
+        videos.append(copy_real(files[row["file"]], root, split, row["group"]))
     manifests.write_manifest(root / "manifest.csv", videos)
     run(
         "pipelines.preprocess",

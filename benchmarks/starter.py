@@ -12,7 +12,6 @@ and OUT are those of benchmarks.learning.
 """
 
 import pathlib
-import shutil
 
 from absl import flags
 
@@ -34,12 +33,7 @@ def gather(root: pathlib.Path) -> dict[str, pathlib.Path]:
     videos = {"data": [], "elsewhere": []}
 
     def add(name: str, source: pathlib.Path, split: str, group: str) -> None:
-        target = root / "clips" / source.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            shutil.copy(source, target)
-        path = f"clips/{source.name}"
-        videos[name].append(manifests.Video(source.name, path, "real", split, group))
+        videos[name].append(learning.copy_real(source, root, split, group))
 
     clips = pathlib.Path(flags.FLAGS.clips)
     files = {path.name: path for path in clips.rglob("*") if path.is_file()}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 from etils import epath
 
-from tfmds import spec
-from tfmds.data import data_set, integrity, manifest, records
+from tfmds import files, spec
+from tfmds.data import data_set, manifest, records
 from tfmds.preprocessing import isolation
 from tfmds.preprocessing.options import Options
 
@@ -110,7 +110,7 @@ def write(shard: Shard, job: Job) -> None:
             "videos": len(rows),
             "records": num_records,
             "bytes": partial.stat().length,
-            "sha256": integrity.digest(partial),
+            "sha256": files.sha256(partial),
         }
         partial_rows = _partial(rows_file)
         partial_rows.write_text(json.dumps({"rows": rows, "shard": entry}, indent=1))

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from tfmds.data import data_set, integrity, manifest, records
+from tfmds import files
+from tfmds.data import data_set, manifest, records
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
 
 SPEC = ChunkSpec()
@@ -60,7 +61,7 @@ def data_set_dir(
             "file": name,
             "records": count,
             "bytes": (path / name).stat().st_size,
-            "sha256": integrity.digest(path / name),
+            "sha256": files.sha256(path / name),
         }
         described[split] = {"shards": [shard]}
     data_set.write_videos(path / data_set.VIDEOS_FILE, rows)

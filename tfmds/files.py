@@ -11,6 +11,8 @@ from etils import epath
 
 from tfmds.errors import InputError
 
+_BLOCK_BYTES = 1 << 20
+
 
 @contextlib.contextmanager
 def writing(path: os.PathLike | str, mode: str = "w") -> Iterator[IO]:
@@ -77,6 +79,15 @@ def read_text(path: os.PathLike | str, what: str, hint: str) -> str:
         raise InputError(f"{path}: not text in UTF-8, expected {what}: {e}") from e
 
 
+def sha256(path: os.PathLike | str) -> str:
+    """SHA-256 of a file of any size, as hexadecimal digits."""
+    found = hashlib.sha256()
+    with epath.Path(path).open("rb") as f:
+        while block := f.read(_BLOCK_BYTES):
+            found.update(block)
+    return found.hexdigest()
+
+
 def digest(path: os.PathLike | str) -> str:
     """SHA-256 of a file, as `sha256:...`."""
-    return "sha256:" + hashlib.sha256(epath.Path(path).read_bytes()).hexdigest()
+    return f"sha256:{sha256(path)}"

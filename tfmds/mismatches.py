@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tfmds import checkpoints, spec
+from tfmds import scoring, spec
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.data.input_pipeline import ViewConfig
@@ -165,11 +165,7 @@ def score_data_set(
     Raises:
       InputError: The model or the data set cannot be used, or they do not fit.
     """
-    data_set = DataSet.load(data_dir)
-    model, config, model_spec = checkpoints.load_model(model_path)
-    model_spec.check_same(
-        data_set.spec, f"the model {model_path}", f"the data set {data_dir}"
-    )
+    data_set, model, config = scoring.load(model_path, data_dir)
     with integrity.damage_is_named(data_set, splits):
         tracks = [t for split in splits for t in embed(model, config, data_set, split)]
     scores.write(output_dir, *score(tracks, seed))

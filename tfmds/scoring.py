@@ -15,6 +15,7 @@ from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.errors import InputError
 from tfmds.evaluation import epochs, scores
 from tfmds.evaluation.scores import ChunkScores, VideoScores
+from tfmds.models.two_stream import TwoStreamConfig
 
 model_id = checkpoints.model_id
 
@@ -63,6 +64,29 @@ def score_chunks(
     }
     columns["video_id"] = [x.decode() for x in columns["video_id"]]
     return ChunkScores.from_distances(**columns)
+
+
+def load(
+    model_path: os.PathLike | str,
+    data_dir: os.PathLike | str,
+    step: int | None = None,
+) -> tuple[DataSet, keras.Model, TwoStreamConfig]:
+    """A data set and a model that fits it.
+
+    Args:
+      model_path: A run of tfmds.train.
+      data_dir: The data set.
+      step: Of the checkpoint; the best one without.
+
+    Raises:
+      InputError: The model or the data set cannot be used, or they do not fit.
+    """
+    data_set = DataSet.load(data_dir)
+    model, config, model_spec = checkpoints.load_model(model_path, step)
+    model_spec.check_same(
+        data_set.spec, f"the model {model_path}", f"the data set {data_dir}"
+    )
+    return data_set, model, config
 
 
 def video_scores(rows: Sequence[VideoRow], chunks: ChunkScores) -> VideoScores:
@@ -138,12 +162,8 @@ def _score(
     hop_seconds: float = 1.0,
     step: int | None = None,
 ) -> tuple[VideoScores, ChunkScores]:
-    data_set = DataSet.load(data_dir)
+    data_set, model, config = load(model_path, data_dir, step)
     hop_frames = data_set.spec.hop_frames(hop_seconds)
-    model, config, model_spec = checkpoints.load_model(model_path, step)
-    model_spec.check_same(
-        data_set.spec, f"the model {model_path}", f"the data set {data_dir}"
-    )
     rows = [row for row in data_set.videos() if row.video.split in splits]
     with integrity.damage_is_named(data_set, splits):
         chunks = score_chunks(

@@ -1,7 +1,6 @@
 """Whether the shards of a data set are as they were written."""
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,25 +8,16 @@ from typing import Any
 import tensorflow as tf
 from etils import epath
 
+from tfmds import files
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
 from tfmds.errors import InputError
 from tfmds.spec import SPLITS, ChunkSpec
 
-_BLOCK_BYTES = 1 << 20
 _WHAT_TO_DO = (
     "Copy the data set again, or delete it and make it again with"
     " python -m pipelines.preprocess"
 )
-
-
-def digest(path: os.PathLike | str) -> str:
-    """SHA-256 of a file of any size, as hexadecimal digits."""
-    found = hashlib.sha256()
-    with epath.Path(path).open("rb") as f:
-        while block := f.read(_BLOCK_BYTES):
-            found.update(block)
-    return found.hexdigest()
 
 
 def verify(
@@ -67,7 +57,7 @@ def _problem(path: epath.Path, entry: dict[str, Any], spec: ChunkSpec) -> str:
         return f"its record {count} is no track record"
     if count != entry.get("records", count):
         return f"has {count} records, was written with {entry['records']}"
-    if "sha256" in entry and digest(path) != entry["sha256"]:
+    if "sha256" in entry and files.sha256(path) != entry["sha256"]:
         return "its content was altered"
     return ""
 
