@@ -26,6 +26,7 @@ from tfmds import app
 from tfmds.checkpoints import State
 from tfmds.data.input_pipeline import BatchConfig
 from tfmds.errors import InputError
+from tfmds.models.losses import MISMATCH_FORMS
 from tfmds.models.two_stream import DENSE_INITS, TwoStreamConfig
 from tfmds.models.visual import BACKBONES
 from tfmds.spec import REGIONS
@@ -145,11 +146,20 @@ _MISMATCH_WEIGHT = flags.DEFINE_float(
     0.0,
     "Weight of the loss on other chunks' voices in the batch; 0 as in the paper.",
 )
+_MISMATCH_FORM = flags.DEFINE_enum(
+    "mismatch_form",
+    "softmax",
+    MISMATCH_FORMS,
+    "A softmax over the batch's voices, or the contrastive loss over all its pairs.",
+)
 _MARGIN = flags.DEFINE_float(
-    "margin", 0.99, "Distance beyond which a fake costs nothing."
+    "margin",
+    0.99,
+    "Distance beyond which a fake, or in the contrastive form a mismatch, costs"
+    " nothing.",
 )
 _TEMPERATURE = flags.DEFINE_float(
-    "temperature", 0.1, "Temperature of the mismatch loss."
+    "temperature", 0.1, "Temperature of the mismatches' softmax."
 )
 _BALANCE_CLASSES = flags.DEFINE_bool(
     "balance_classes", False, "Give real and fake chunks the same weight in sum."
@@ -245,6 +255,7 @@ def _train() -> State:
             visual_weight=_VISUAL_WEIGHT.value,
             audio_weight=_AUDIO_WEIGHT.value,
             mismatch_weight=_MISMATCH_WEIGHT.value,
+            mismatch_form=_MISMATCH_FORM.value,
             margin=_MARGIN.value,
             temperature=_TEMPERATURE.value,
             balance_classes=_BALANCE_CLASSES.value,

@@ -56,9 +56,11 @@ class Recipe:
     visual_weight: float = 1.0
     audio_weight: float = 1.0
     mismatch_weight: float = 0.0
-    # Distance beyond which a fake costs nothing.
+    # How mismatches are judged, one of losses.MISMATCH_FORMS.
+    mismatch_form: str = "softmax"
+    # Distance beyond which a fake, or in that form a mismatch, costs nothing.
     margin: float = 0.99
-    # How sharply the nearest mismatches count.
+    # How sharply the nearest mismatches count in the softmax.
     temperature: float = 0.1
     # Whether real and fake chunks weigh the same in sum.
     balance_classes: bool = False
@@ -72,6 +74,7 @@ class Recipe:
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
+            ("mismatch_form", losses.MISMATCH_FORMS),
         ):
             if getattr(self, name) not in allowed:
                 raise InputError(
@@ -286,7 +289,9 @@ def terms(recipe: Recipe) -> train_step.Terms:
         "audio": ("audio_logits", heads, recipe.audio_weight),
         "mismatch": (
             "pairwise_distance",
-            losses.MismatchLoss(recipe.temperature),
+            losses.MismatchLoss(
+                recipe.mismatch_form, recipe.temperature, recipe.margin
+            ),
             recipe.mismatch_weight,
         ),
     }

@@ -59,7 +59,7 @@ def test_gradient_at_distance_zero_is_finite():
     assert np.isfinite(tape.gradient(loss, x).numpy()).all()
 
 
-def test_mismatch_loss_is_cross_entropy_both_ways_and_leaves_fakes_out():
+def test_mismatch_softmax_is_cross_entropy_both_ways_and_leaves_fakes_out():
     rng = np.random.default_rng(1)
     pairwise = rng.uniform(0, 2, (4, 4)).astype(np.float32)
     label = np.array([1, 0, 1, 1])
@@ -70,12 +70,34 @@ def test_mismatch_loss_is_cross_entropy_both_ways_and_leaves_fakes_out():
         column = np.log(np.exp(similarity[:, i]).sum()) - similarity[i, i]
         expected.append(label[i] * (row + column) / 2)
     np.testing.assert_allclose(
-        losses.mismatch_loss(label, pairwise, 0.1), expected, rtol=1e-4
+        losses.mismatch_softmax(label, pairwise, 0.1), expected, rtol=1e-4
+    )
+
+
+def test_mismatch_contrastive_is_the_papers_loss_on_all_pairs():
+    rng = np.random.default_rng(2)
+    pairwise = rng.uniform(0, 2, (4, 4)).astype(np.float32)
+    label = np.array([1, 0, 1, 1])
+    expected = []
+    for i in range(4):
+        others = [*np.delete(pairwise[i], i), *np.delete(pairwise[:, i], i)]
+        pushed = np.mean([max(0.7 - d, 0) ** 2 for d in others])
+        expected.append(label[i] * (pairwise[i, i] ** 2 + pushed))
+    np.testing.assert_allclose(
+        losses.mismatch_contrastive(label, pairwise, 0.7), expected, rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        losses.mismatch_contrastive(label[:1], pairwise[:1, :1]), pairwise[:1, 0] ** 2
     )
 
 
 @pytest.mark.parametrize(
-    "loss", [losses.ContrastiveLoss(0.5), losses.MismatchLoss(0.2)]
+    "loss",
+    [
+        losses.ContrastiveLoss(0.5),
+        losses.MismatchLoss("softmax", 0.2),
+        losses.MismatchLoss("contrastive", margin=0.4),
+    ],
 )
 def test_loss_survives_its_config(loss):
     again = keras.losses.deserialize(keras.losses.serialize(loss))

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+MISMATCH_FORMS = ("softmax", "contrastive")
+
 
 def distance(visual: keras.KerasTensor, audio: keras.KerasTensor) -> keras.KerasTensor:
     """L2 distance of two embeddings along the last axis (equation 2).
@@ -41,7 +43,7 @@ def contrastive_loss(
     return real + fake
 
 
-def mismatch_loss(
+def mismatch_softmax(
     label: keras.KerasTensor,
     pairwise_distance: keras.KerasTensor,
     temperature: float = 0.1,
@@ -68,6 +70,32 @@ def mismatch_loss(
     return ops.cast(label, similarity.dtype) * 0.5 * (voices + mouths)
 
 
+def mismatch_contrastive(
+    label: keras.KerasTensor,
+    pairwise_distance: keras.KerasTensor,
+    margin: float = 0.99,
+) -> keras.KerasTensor:
+    """`contrastive_loss` over all pairs of the batch, an own pair against the others.
+
+    The paper's loss with each other chunk's voice for a fake; own pairs and
+    mismatches weigh the same in sum.
+
+    Args:
+      label: `[n]`, 1 real, 0 fake, which `mismatch_softmax` treats the same.
+      pairwise_distance: float `[n, n]`, row i the distances of mouth i to all voices.
+      margin: Distance beyond which a mismatch costs nothing.
+
+    Returns:
+      float `[n]`, the loss of each chunk, 0 for fakes.
+    """
+    dtype = pairwise_distance.dtype
+    own = ops.eye(ops.shape(pairwise_distance)[0], dtype=dtype)
+    pair = contrastive_loss(own, pairwise_distance, margin)
+    others = pair * (1 - own) / ops.maximum(ops.sum(1 - own, axis=1), 1)
+    mismatched = 0.5 * (ops.sum(others, axis=1) + ops.sum(others, axis=0))
+    return ops.cast(label, dtype) * (ops.diagonal(pair) + mismatched)
+
+
 @keras.saving.register_keras_serializable("tfmds")
 class ContrastiveLoss(keras.losses.Loss):
     """`contrastive_loss` for `compile`, on the output `distance`."""
@@ -87,16 +115,32 @@ class ContrastiveLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("tfmds")
 class MismatchLoss(keras.losses.Loss):
-    """`mismatch_loss` for `compile`, on the output `pairwise_distance`."""
+    """`mismatch_softmax` or `mismatch_contrastive`, on `pairwise_distance`."""
 
-    def __init__(self, temperature: float = 0.1, name: str = "mismatch", **kwargs):
+    def __init__(
+        self,
+        form: str = "softmax",
+        temperature: float = 0.1,
+        margin: float = 0.99,
+        name: str = "mismatch",
+        **kwargs,
+    ):
         super().__init__(name=name, **kwargs)
+        self.form = form
         self.temperature = temperature
+        self.margin = margin
 
     def call(self, y_true, y_pred):
-        """See `mismatch_loss`."""
-        return mismatch_loss(y_true, y_pred, self.temperature)
+        """See the function of the form."""
+        if self.form == "softmax":
+            return mismatch_softmax(y_true, y_pred, self.temperature)
+        return mismatch_contrastive(y_true, y_pred, self.margin)
 
     def get_config(self):
         """The arguments of the constructor."""
-        return {**super().get_config(), "temperature": self.temperature}
+        return {
+            **super().get_config(),
+            "form": self.form,
+            "temperature": self.temperature,
+            "margin": self.margin,
+        }
