@@ -15,6 +15,7 @@ from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.errors import InputError
 from tfmds.evaluation import epochs, scores
 from tfmds.evaluation.scores import ChunkScores, VideoScores
+from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import TwoStreamConfig
 
 model_id = checkpoints.model_id
@@ -167,7 +168,7 @@ def _score(
     rows = [row for row in data_set.videos() if row.video.split in splits]
     with integrity.damage_is_named(data_set, splits):
         chunks = score_chunks(
-            predictor(model),
+            predictor(fold_batch_norm(model)),
             input_pipeline.scoring_dataset(
                 [os.fspath(p) for split in splits for p in data_set.shards(split)],
                 data_set.spec,

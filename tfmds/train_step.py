@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfmds import strategies
+from tfmds.fused_batch_norm import with_fused_batch_norm
 from tfmds.models.two_stream import split_at_embeddings
 
 # By the name of a loss term: the output it judges, the loss, and its weight.
@@ -38,6 +39,8 @@ def make(
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
     streams, heads = split_at_embeddings(model)
+    if replicas == 1:
+        streams = with_fused_batch_norm(streams)
     variables = model.trainable_variables
 
     def replica_step(frames, mfcc, label):

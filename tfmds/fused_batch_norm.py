@@ -1,0 +1,46 @@
+"""Batch norms of the visual stream in training, by one TensorFlow operation each.
+
+Keras spells a batch norm out in some ten passes over its input, which on a CPU cost as
+much as the convolutions between them.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers, tree
+
+
+def with_fused_batch_norm(model: keras.Model) -> keras.Model:
+    """The same network, weights shared, whose batch norms of pictures are fused."""
+
+    def clone(layer: layers.Layer) -> layers.Layer:
+        pictures = [len(x.shape) == 5 for x in tree.flatten(layer.input)]
+        if type(layer) is layers.BatchNormalization and all(pictures):
+            return _Fused(layer)
+        return layer
+
+    return keras.models.clone_model(model, clone_function=clone)
+
+
+class _Fused(layers.Layer):
+    """What `norm` does in training to float `[n, t, h, w, c]`, to its own weights."""
+
+    def __init__(self, norm: layers.BatchNormalization):
+        super().__init__(name=norm.name, dtype=norm.dtype_policy)
+        self.norm = norm
+
+    def call(self, inputs, training=None, mask=None):
+        norm = self.norm
+        if not training:
+            return norm(inputs, training=False)
+        shape = tf.shape(inputs)
+        # The operation takes pictures; over which axes is the same to it.
+        flat = tf.reshape(inputs, [-1, shape[2], shape[3], inputs.shape[-1]])
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            flat, norm.gamma, norm.beta, epsilon=norm.epsilon, is_training=True
+        )
+        # It answers the variance of a sample, Keras keeps that of the batch.
+        count = tf.cast(tf.size(flat) // inputs.shape[-1], tf.float32)
+        variance *= (count - 1) / count
+        for kept, found in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
+            kept.assign(kept * norm.momentum + found * (1 - norm.momentum))
+        return tf.reshape(outputs, shape)
