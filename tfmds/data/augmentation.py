@@ -67,7 +67,7 @@ def vary_frames(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Mirrors, relights, colours, blurs, compresses pictures uint8 `[t, s, s, 3]`."""
     draw = tf.random.stateless_uniform([10], seed)
     sign = 2 * draw - 1
-    frames = tf.cond(draw[0] < 0.5, lambda: frames[:, :, ::-1], lambda: frames)
+    frames = tf.cond(draw[0] < 0.5, lambda: tf.reverse(frames, [2]), lambda: frames)
     pictures = tf.cast(frames, tf.float32)
     # One matrix on the colours: towards or from grey, away from the mean, tinted.
     grey = tf.fill([3, 3], 1 / 3)
