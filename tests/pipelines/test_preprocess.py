@@ -74,6 +74,20 @@ def records_of(path):
     ]
 
 
+def test_crops_have_the_size_asked_for(videos, tmp_path):
+    one = videos.with_name("one.csv")
+    manifest.write_manifest(one, manifest.read_manifest(videos)[:1])
+    small = spec.ChunkSpec(crop_size=112)
+    preprocess.preprocess(one, tmp_path, "demo", beam_arguments=HERE, chunk_spec=small)
+    found = data_set.DataSet.load(tmp_path)
+    assert found.spec == small
+    (record,) = records_of(*found.shards("train"))
+    sizes = {
+        tf.io.decode_jpeg(frame).shape for frame in record["frames"].bytes_list.value
+    }
+    assert sizes == {(112, 112, 3)}
+
+
 def test_every_video_has_a_row_and_usable_ones_have_records(videos, made):
     found = data_set.DataSet.load(made)
     rows = {row.video.video_id: row for row in found.videos()}
