@@ -3,8 +3,9 @@
     python -m benchmarks.speed --image_size=224 --batch_size=8
     python -m benchmarks.speed --image_size=56 --batch_size=32 --width=0.25
 
-Each contender runs in a process of its own and they take turns, step by step, so that
-what else the machine does slows all of them alike; trust the ratios. `torch` is a
+Each contender runs in a process of its own, beside the first of its table, and the two
+take turns, step by step, so that what else the machine does slows both alike; trust the
+ratios. (All at once would not fit into 24 GB at 224 pixels.) `torch` is a
 PyTorch network of the same shape (tests/torch_reference.py, width 1 only), run as the
 paper's code does: float32, Adam with weight decay; it is left out where torch is
 missing. `data` are training chunks from the records of --data_dir: read, cut, decoded,
@@ -12,6 +13,7 @@ scaled, and varied or not, with all cores to themselves. Start-up is from the st
 the process to the end of the first step.
 """
 
+import importlib.util
 import multiprocessing
 import os
 import resource
@@ -122,8 +124,10 @@ def keras_inference(precision: str):
         import tensorflow as tf
 
         from tfmds import scoring
+        from tfmds.models.folding import fold_batch_norm
 
-        predict = scoring.predictor(keras_network(side, width, precision))
+        network = fold_batch_norm(keras_network(side, width, precision))
+        predict = scoring.predictor(network)
         frames, mfcc, _ = (tf.constant(x) for x in batch(_size(), side))
         return lambda: predict(frames, mfcc)["distance"].numpy()
 
@@ -153,13 +157,14 @@ def data(augment: bool):
         )
 
         def step():
-            # What was prepared while others had their turn must not count.
-            for _ in range(8):
+            # What was prepared while the other had its turn must not count, nor what
+            # it still prepares now.
+            for _ in range(16):
                 next(batches)
             begin = time.perf_counter()
-            for _ in range(4):
+            for _ in range(16):
                 next(batches)
-            return (time.perf_counter() - begin) / 4
+            return (time.perf_counter() - begin) / 16
 
         return step
 
@@ -191,12 +196,8 @@ def serve(pipe, table: str, name: str, argv: list[str]) -> None:
     begin = time.perf_counter()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     flags.FLAGS(argv)
-    try:
-        step = CONTENDERS[table][name](_IMAGE_SIZE.value, _WIDTH.value)
-        step()
-    except ImportError as e:
-        pipe.send(str(e))
-        return
+    step = CONTENDERS[table][name](_IMAGE_SIZE.value, _WIDTH.value)
+    step()
     pipe.send(time.perf_counter() - begin)
     while pipe.recv():
         begin = time.perf_counter()
@@ -207,50 +208,82 @@ def serve(pipe, table: str, name: str, argv: list[str]) -> None:
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
+class Contender:
+    """The other end of `serve`: starts the process and asks it for steps."""
+
+    def __init__(self, table: str, name: str, argv: list[str]):
+        self.name = f"{table} {name}"
+        context = multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        self._process = context.Process(target=serve, args=(there, table, name, argv))
+        self._process.start()
+        there.close()
+        # Seconds from nothing to the end of the first step.
+        self.start = self._answer()
+
+    def step(self) -> float:
+        """Seconds of one step."""
+        self._pipe.send(True)
+        return self._answer()
+
+    def end(self) -> float:
+        """Ends the process; the most memory that it took, GiB."""
+        self._pipe.send(False)
+        memory = self._answer()
+        self._process.join()
+        return memory
+
+    def _answer(self):
+        try:
+            return self._pipe.recv()
+        except EOFError:
+            self._process.join()
+            raise SystemExit(
+                f"{self.name}: its process ended with {self._process.exitcode}; -9 is"
+                " mostly a lack of memory, try a smaller --batch_size"
+            ) from None
+
+
+def side_by_side(table: str, names: list[str], argv: list[str]) -> list[list[float]]:
+    """Rows of figures of contenders that take turns."""
+    contenders = [Contender(table, name, argv) for name in names]
+    rounds = [[c.step() / _size() for c in contenders] for _ in range(_ROUNDS.value)]
+    medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
+    return [
+        [c.name, median, 1 / median, medians[0] / median, c.start, c.end()]
+        for c, median in zip(contenders, medians, strict=True)
+    ]
+
+
 def main(argv: list[str]) -> None:
     flags.FLAGS(argv)
-    context = multiprocessing.get_context("spawn")
+    has_torch = _WIDTH.value == 1 and importlib.util.find_spec("torch")
     print(
         f"{_IMAGE_SIZE.value} px, width {_WIDTH.value:g}, batches of {_size()},"
         f" {os.cpu_count()} cores, medians of {_ROUNDS.value}\n"
     )
-    print("| | | s a chunk | chunks a second | ratio | start-up s | memory GiB |")
-    print("|---|---|---|---|---|---|---|")
+    print("| | s a chunk | chunks a second | ratio | start-up s | memory GiB |")
+    print("|---|---|---|---|---|---|")
     for table, contenders in CONTENDERS.items():
-        pipes = {}
-        starts = {}
-        for name in contenders:
-            if _ONLY.value and f"{table} {name}" not in _ONLY.value:
-                continue
-            if name.startswith("torch") and _WIDTH.value != 1:
-                continue
-            if table == "data" and not _DATA_DIR.value:
-                continue
-            here, there = context.Pipe()
-            process = context.Process(target=serve, args=(there, table, name, argv))
-            process.start()
-            there.close()
-            answer = here.recv()
-            if isinstance(answer, str):
-                print(f"{table} {name}: left out, {answer}", file=sys.stderr)
-                continue
-            pipes[name], starts[name] = here, answer
-        seconds = {name: [] for name in pipes}
-        for _ in range(_ROUNDS.value):
-            for name, pipe in pipes.items():
-                pipe.send(True)
-                seconds[name].append(pipe.recv() / _size())
-        first = None
-        for name, pipe in pipes.items():
-            pipe.send(False)
-            memory = pipe.recv()
-            median = statistics.median(seconds[name])
-            first = first or median
-            print(
-                f"| {table} | {name} | {median:.4g} | {1 / median:.3g} |"
-                f" {first / median:.2f} | {starts[name]:.1f} | {memory:.1f} |",
-                flush=True,
-            )
+        names = [
+            name
+            for name in contenders
+            if (not _ONLY.value or f"{table} {name}" in _ONLY.value)
+            and (not name.startswith("torch") or has_torch)
+            and (table != "data" or _DATA_DIR.value)
+        ]
+        shown = set()
+        for other in names[1:] or names:
+            for name, s, rate, ratio, start, memory in side_by_side(
+                table, list(dict.fromkeys([names[0], other])), argv
+            ):
+                if name not in shown:
+                    print(
+                        f"| {name} | {s:.4g} | {rate:.3g} | {ratio:.2f}"
+                        f" | {start:.1f} | {memory:.1f} |",
+                        flush=True,
+                    )
+                shown.add(name)
 
 
 if __name__ == "__main__":
