@@ -135,6 +135,7 @@ def test_learns_nothing_from_frames_out_of_order(demo_dir, tmp_path):
     assert 0.35 < swapped_voice_auc(shuffled, tmp_path / "run") < 0.65
 
 
+@pytest.mark.heavy
 def test_learns_nothing_from_labels_dealt_at_random(demo_dir, tmp_path):
     def deal(features, number):
         fake = number % 2 == 0

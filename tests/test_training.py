@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tests import runs, tracks
 from tfmds import checkpoints, scoring, training, validation
@@ -62,6 +63,24 @@ def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
     written = scores.read_videos(tmp_path / "validation" / "epoch-0002.csv")
     assert len(written) == 4
     assert checkpoints.load_model(tmp_path)[1] == TINY
+
+
+def test_the_profiler_shows_the_steps_asked_for(data_dir, tmp_path):
+    recipe = dataclasses.replace(RECIPE, epochs=1, steps_per_epoch=13)
+    running = training.Running(profile_steps=2)
+    training.train(data_dir, tmp_path, TINY, BATCH, recipe, running)
+    (trace,) = tmp_path.glob("logs/plugins/profile/*/*.xplane.pb")
+    space = xplane_pb2.XSpace.FromString(trace.read_bytes())
+    steps = {
+        stat.int64_value or stat.uint64_value
+        for plane in space.planes
+        for line in plane.lines
+        for event in line.events
+        if plane.event_metadata[event.metadata_id].name == "train"
+        for stat in event.stats
+        if plane.stat_metadata[stat.metadata_id].name == "step_num"
+    }
+    assert steps == {11, 12}
 
 
 def test_mismatches_within_the_batch_are_counted_by_hand():

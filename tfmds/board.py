@@ -4,9 +4,10 @@ Scalars by step and by epoch, MDS histograms, precision-recall curves, hyperpara
 and pictures: the evaluation, sample chunks, distances of mouths to voices.
 """
 
+import contextlib
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -36,6 +37,8 @@ _EPOCH_TAGS = {
 }
 # Points of the precision-recall curve.
 _NUM_LEVELS = 101
+# Steps of this process before the profiler starts: the first ones compile and fill.
+_WARM_UP = 10
 # Chunks shown, half of each class, and frames of each.
 _NUM_SHOWN = 4
 _NUM_FRAMES = 6
@@ -48,15 +51,23 @@ class Board:
       workdir: The run.
       config: Its configuration; numbers, words and switches become hyperparameters.
       active: Whether anything is written; only one of several workers does.
+      profile_steps: How many steps the profiler shows.
     """
 
     def __init__(
-        self, workdir: os.PathLike | str, config: Mapping[str, Any], active: bool = True
+        self,
+        workdir: os.PathLike | str,
+        config: Mapping[str, Any],
+        active: bool = True,
+        profile_steps: int = 0,
     ):
         self._writer = tf.summary.create_noop_writer()
+        self._steps = 0
+        self._profiled = range(_WARM_UP, _WARM_UP + profile_steps if active else 0)
         if not active:
             return
-        self._writer = tf.summary.create_file_writer(str(epath.Path(workdir) / LOGS))
+        self._logs = str(epath.Path(workdir) / LOGS)
+        self._writer = tf.summary.create_file_writer(self._logs)
         values = {
             f"{part}.{name}": value
             for part in ("model", "batch", "recipe")
@@ -73,6 +84,17 @@ class Board:
             # A run is known by where it lies, so that equal settings stay apart.
             hparams.hparams(values, trial_id=os.path.abspath(workdir))
             _write(custom_scalars.pb(_layout()), step=0)
+
+    @contextlib.contextmanager
+    def step(self, number: int) -> Iterator[None]:
+        """Around a step, which the profiler shows where it is its turn."""
+        if self._profiled and self._steps == self._profiled.start:
+            tf.profiler.experimental.start(self._logs)
+        with tf.profiler.experimental.Trace("train", step_num=number, _r=1):
+            yield
+        self._steps += 1
+        if self._profiled and self._steps == self._profiled.stop:
+            tf.profiler.experimental.stop()
 
     def write_step(self, step: int, figures: Mapping[str, float]) -> None:
         """Scalars of a training step, by tag."""

@@ -192,6 +192,13 @@ _KEEP_EPOCHS = flags.DEFINE_integer(
     "Last epochs whose checkpoints are kept, besides the best one.",
     lower_bound=1,
 )
+_PROFILE_STEPS = flags.DEFINE_integer(
+    "profile_steps",
+    0,
+    "Show where the time of so many steps goes, from the eleventh on, in the board's"
+    " Profile (pip install tensorboard-plugin-profile); 0 for none.",
+    lower_bound=0,
+)
 _DETERMINISTIC = flags.DEFINE_bool(
     "deterministic", False, "Use operations that give the same bits each time."
 )
@@ -267,6 +274,7 @@ def _train() -> State:
             data_service_address=_DATA_SERVICE_ADDRESS.value,
             checkpoint_seconds=_CHECKPOINT_SECONDS.value,
             keep_epochs=_KEEP_EPOCHS.value,
+            profile_steps=_PROFILE_STEPS.value,
             deterministic=_DETERMINISTIC.value,
         ),
     )

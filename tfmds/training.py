@@ -95,6 +95,8 @@ class Running:
     checkpoint_seconds: float = 300.0
     # Last epochs whose checkpoints are kept besides the best one, at least 1.
     keep_epochs: int = 1
+    # Steps that TensorBoard's profiler shows, from the eleventh of this process on.
+    profile_steps: int = 0
     # Whether only operations are used that give the same bits each time.
     deterministic: bool = False
 
@@ -181,7 +183,7 @@ def train(
         model=model,
         train_step=train_step.make(model, terms(recipe), weights, strategy),
         validation=Validation(data_set, view, batch.size, model),
-        board=board.Board(workdir, config, is_chief),
+        board=board.Board(workdir, config, is_chief, running.profile_steps),
         epochs=recipe.epochs,
         steps_per_epoch=steps_per_epoch,
         both_classes=all(counts),

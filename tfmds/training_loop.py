@@ -96,7 +96,8 @@ class Loop:
             disable=not self.is_chief,
         ) as bar:
             for step in range(self.state.step + 1, end + 1):
-                pending[step] = self.train_step(next(batches))
+                with self.board.step(step):
+                    pending[step] = self.train_step(next(batches))
                 due = time.monotonic() - saved >= self.checkpoint_seconds
                 if step == end or due or len(pending) == _STEPS_AT_ONCE:
                     one_class += self._read(pending, bar)
