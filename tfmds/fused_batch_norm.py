@@ -1,7 +1,7 @@
 """Batch norms of the visual stream in training, by one TensorFlow operation each.
 
-Keras spells a batch norm out in many passes over its input, which on a CPU take three to
-five times as long.
+Keras spells a batch norm out in many passes over its input, which on a CPU take three
+to six times as long.
 """
 
 import keras
