@@ -17,8 +17,8 @@ import time
 import av
 from absl import flags
 
-from tfmds import app
-from tfmds.errors import InputError
+from tfmds.common import app
+from tfmds.common.errors import InputError
 
 _MODEL = flags.DEFINE_string("model", None, "A folder that tfmds.export wrote.")
 _TIMES = 3

@@ -18,7 +18,8 @@ import time
 import numpy as np
 from absl import flags
 
-from tfmds import app, exported
+from tfmds import exported
+from tfmds.common import app
 
 _MODEL = flags.DEFINE_string("model", None, "A run of tfmds.train.", required=True)
 _CHUNKS = flags.DEFINE_integer("chunks", 8, "Chunks that are scored at a time.")

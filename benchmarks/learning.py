@@ -29,7 +29,8 @@ from absl import flags
 from matplotlib import pyplot as plt
 from sklearn.metrics import roc_auc_score
 
-from tfmds import app, checkpoints, mismatches, scoring
+from tfmds import checkpoints, mismatches, scoring
+from tfmds.common import app
 from tfmds.data import manifest as manifests
 from tfmds.data.data_set import INFO_FILE, DataSet
 from tfmds.evaluation import scores

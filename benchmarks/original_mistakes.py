@@ -16,7 +16,8 @@ import numpy as np
 from absl import flags
 from sklearn.metrics import roc_auc_score
 
-from tfmds import app, checkpoints, spec
+from tfmds import checkpoints, spec
+from tfmds.common import app
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
 from tfmds.evaluation import scores, thresholds

@@ -24,7 +24,7 @@ import psutil
 from absl import flags
 
 from tests import media as make
-from tfmds import app
+from tfmds.common import app
 from tfmds.data import data_set, manifest
 from tfmds.preprocessing import detector, faces, isolation, media, shots, tracks
 from tfmds.preprocessing.options import Options

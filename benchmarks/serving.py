@@ -21,8 +21,8 @@ import httpx
 import numpy as np
 from absl import flags
 
-from tfmds import app
-from tfmds.errors import InputError
+from tfmds.common import app
+from tfmds.common.errors import InputError
 
 _MODEL = flags.DEFINE_string("model", None, "An exported model.", required=True)
 _SECONDS = flags.DEFINE_float("seconds", 10, "Time of each measurement.")

@@ -16,7 +16,7 @@ import pathlib
 from absl import flags
 
 from benchmarks import learning
-from tfmds import app
+from tfmds.common import app
 from tfmds.data import manifest as manifests
 
 _DRAWN_MANIFEST = flags.DEFINE_string(
@@ -63,7 +63,7 @@ def main() -> None:
             f"--output_dir={root / name}",
             "--name=starter",
         )
-    config = pathlib.Path(app.__file__).parent / "configs" / "robust.flags"
+    config = pathlib.Path(app.__file__).parents[1] / "configs" / "robust.flags"
     learning.run(
         "tfmds.train",
         f"--flagfile={config}",

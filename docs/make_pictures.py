@@ -16,7 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from absl import flags
 
-from tfmds import app, spec
+from tfmds import spec
+from tfmds.common import app
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
 from tfmds.models.two_stream import TwoStreamConfig, two_stream

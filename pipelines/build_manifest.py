@@ -17,10 +17,11 @@ from absl import flags
 
 from pipelines import layouts
 from pipelines.layouts import lists, splits
-from tfmds import app, spec
+from tfmds import spec
+from tfmds.common import app
+from tfmds.common.errors import InputError
 from tfmds.data import manifest
 from tfmds.data.manifest import Video
-from tfmds.errors import InputError
 
 _LAYOUT = flags.DEFINE_string(
     "layout", None, f"One of {', '.join(layouts.LAYOUTS)}.", required=True

@@ -16,9 +16,9 @@ import time
 from absl import flags
 
 import tfmds
-from tfmds import app
+from tfmds.common import app
+from tfmds.common.errors import InputError
 from tfmds.data.data_set import DataSet
-from tfmds.errors import InputError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything goes.", required=True)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the data set and of the training.")

@@ -13,11 +13,11 @@ from absl import flags
 from etils import epath
 
 # Keeps TensorFlow's greetings off the terminal, if it comes first.
-from tfmds import app
+from tfmds.common import app
 
 # isort: split
 from pipelines import audit
-from tfmds import files
+from tfmds.common import files
 from tfmds.data import integrity
 from tfmds.data.data_set import DataSet
 

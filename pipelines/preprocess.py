@@ -33,9 +33,10 @@ from etils import epath
 from tqdm import tqdm
 
 from pipelines import shards
-from tfmds import app, files, spec
+from tfmds import spec
+from tfmds.common import app, files
+from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest, tfds_files
-from tfmds.errors import InputError
 from tfmds.preprocessing import sources
 from tfmds.preprocessing.options import TRACKS, Options
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 from etils import epath
 
-from tfmds import files, spec
+from tfmds import spec
+from tfmds.common import files
 from tfmds.data import data_set, manifest, records
 from tfmds.preprocessing import isolation
 from tfmds.preprocessing.options import Options

@@ -8,7 +8,7 @@ Stopped and started again with the same flags, it goes on where it was.
 from absl import flags
 
 from pipelines.synthesis import clips, data_set
-from tfmds import app
+from tfmds.common import app
 
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "New or empty folder for the clips.", required=True

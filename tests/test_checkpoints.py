@@ -2,7 +2,7 @@ import pytest
 
 from tfmds import checkpoints
 from tfmds.checkpoints import State
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.spec import ChunkSpec
 

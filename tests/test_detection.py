@@ -3,7 +3,7 @@ import pytest
 
 from tests import media
 from tfmds import detection, exporting, spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.track_choice import TrackChoice
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.evaluation import samples
 from tfmds import spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import scores, thresholds
 
 _IMPORTS = """

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tests import tracks
 from tfmds import checkpoints, exported, exporting
+from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
-from tfmds.errors import InputError
 from tfmds.evaluation import thresholds
 
 

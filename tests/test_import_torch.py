@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests import tracks
 from tfmds import checkpoints, torch_import, visual_statistics
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.models import losses
 from tfmds.models.two_stream import count_parameters, two_stream
 

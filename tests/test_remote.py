@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tfmds import exported, remote
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from tfmds import results
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.evaluation import samples
-from tfmds import files
+from tfmds.common import files
 from tfmds.evaluation import scores
 
 

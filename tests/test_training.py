@@ -7,8 +7,8 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tests import runs, tracks
 from tfmds import checkpoints, scoring, training, validation
+from tfmds.common.errors import InputError
 from tfmds.data.input_pipeline import BatchConfig
-from tfmds.errors import InputError
 from tfmds.evaluation import scores
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.training import Recipe

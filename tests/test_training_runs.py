@@ -8,7 +8,7 @@ import pytest
 
 from tests import runs, tracks
 from tfmds import strategies
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 
 @pytest.fixture(scope="module")

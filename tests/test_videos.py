@@ -3,7 +3,7 @@ import os
 import pytest
 
 from tfmds import videos
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 
 def test_videos_of_a_folder_are_found_below_it_and_in_order(tmp_path):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from tfmds import files
+from tfmds.common import files
 from tfmds.data import data_set, manifest, records
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
 

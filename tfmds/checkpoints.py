@@ -22,8 +22,8 @@ from typing import Any
 import keras
 from etils import epath
 
-from tfmds import files
-from tfmds.errors import InputError
+from tfmds.common import files
+from tfmds.common.errors import InputError
 from tfmds.evaluation import epochs, scores
 from tfmds.evaluation.scores import VideoScores
 from tfmds.models.two_stream import TwoStreamConfig, two_stream

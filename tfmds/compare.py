@@ -17,8 +17,9 @@ import sys
 from absl import flags
 from etils import epath
 
-from tfmds import app, files, spec
-from tfmds.errors import InputError
+from tfmds import spec
+from tfmds.common import app, files
+from tfmds.common.errors import InputError
 from tfmds.evaluation import comparison, evaluation, scores, tables, thresholds
 
 _SPLIT = flags.DEFINE_enum(

@@ -20,8 +20,9 @@ from collections.abc import Collection, Iterator
 from absl import flags
 from tqdm import tqdm
 
-from tfmds import app, exported, files, results, spec, videos, workers
-from tfmds.errors import InputError
+from tfmds import exported, results, spec, videos, workers
+from tfmds.common import app, files
+from tfmds.common.errors import InputError
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.track_choice import TrackChoice
 

@@ -36,8 +36,9 @@ import sys
 from absl import flags
 from etils import epath
 
-from tfmds import app, files, spec
-from tfmds.errors import InputError
+from tfmds import spec
+from tfmds.common import app, files
+from tfmds.common.errors import InputError
 from tfmds.evaluation import epochs, evaluation, scores, tables, thresholds
 
 _SCORES = flags.DEFINE_string("scores", None, "Table of videos with their MDS.")

@@ -9,7 +9,8 @@ write the network alone, for other runtimes.
 
 from absl import flags
 
-from tfmds import app, checkpoints, exporting
+from tfmds import checkpoints, exporting
+from tfmds.common import app
 
 _MODEL = flags.DEFINE_string(
     "model", None, "The --workdir of tfmds.train.", required=True

@@ -12,7 +12,7 @@ from typing import Any
 
 from etils import epath
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
 

@@ -15,10 +15,10 @@ import tensorflow as tf
 from etils import epath
 
 from tfmds import checkpoints, exported
+from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, records
 from tfmds.data.input_pipeline import ViewConfig
 from tfmds.data.manifest import Video
-from tfmds.errors import InputError
 from tfmds.evaluation import thresholds
 from tfmds.exported import ExportInfo
 from tfmds.models.folding import fold_batch_norm

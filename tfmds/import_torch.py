@@ -14,7 +14,7 @@ with what else is scored beside them (docs/fidelity.md).
 
 from absl import flags
 
-from tfmds import app
+from tfmds.common import app
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "The .pth.tar that the paper's train.py wrote.", required=True

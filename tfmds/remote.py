@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.exported import ExportInfo
 
 # Environment variable with the token of a server that asks for one.

@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from tfmds import files
-from tfmds.errors import InputError
+from tfmds.common import files
+from tfmds.common.errors import InputError
 from tfmds.evaluation.judgement import VideoJudgement
 
 RESULTS_FILE = "results.jsonl"

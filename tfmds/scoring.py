@@ -10,9 +10,9 @@ from etils import epath
 from tqdm import tqdm
 
 from tfmds import checkpoints, spec
+from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
-from tfmds.errors import InputError
 from tfmds.evaluation import epochs, scores
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models.folding import fold_batch_norm

@@ -20,8 +20,9 @@ import dataclasses
 from absl import flags
 from etils import epath
 
-from tfmds import app, files, spec
-from tfmds.errors import InputError
+from tfmds import spec
+from tfmds.common import app, files
+from tfmds.common.errors import InputError
 from tfmds.evaluation import calibration, localization, scores, thresholds
 
 _SCORES = flags.DEFINE_string("scores", None, "Table of videos with their MDS.")

@@ -11,8 +11,9 @@ import os
 
 from absl import flags
 
-from tfmds import app, exported
-from tfmds.errors import InputError
+from tfmds import exported
+from tfmds.common import app
+from tfmds.common.errors import InputError
 from tfmds.serving.settings import Settings
 
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 # Raised when files on disk change their meaning.
 FORMAT_VERSION = 1

@@ -5,7 +5,7 @@ import os
 
 import tensorflow as tf
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 SINGLE, MIRRORED, MULTI_WORKER = STRATEGIES = ("single", "mirrored", "multi_worker")
 

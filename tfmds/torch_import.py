@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from tfmds import checkpoints
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.models.two_stream import TwoStreamConfig
 from tfmds.models.visual import BACKBONES, BOTTLENECKS
 from tfmds.spec import ChunkSpec

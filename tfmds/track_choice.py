@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation.judgement import JudgedChunk, SkippedTrack
 
 _ALL, _LARGEST = "all", "largest"

@@ -11,9 +11,9 @@ import keras
 import tensorflow as tf
 
 from tfmds import board, checkpoints, spec, strategies, train_step
+from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet
-from tfmds.errors import InputError
 from tfmds.models import losses
 from tfmds.models.optimizers import AdamL2
 from tfmds.models.two_stream import (

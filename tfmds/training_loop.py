@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from tfmds import checkpoints
 from tfmds.board import Board
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.validation import Validation
 
 # Figures of so many steps are fetched together.

@@ -4,7 +4,7 @@ import glob
 import os
 import sys
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 # Files of these names are looked at in a folder; a file that is named is always tried.
 VIDEO_SUFFIXES = (

@@ -15,9 +15,9 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
+from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
-from tfmds.errors import InputError
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.models.visual import BatchStatisticsNormalization
 from tfmds.spec import ChunkSpec

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 
 from tfmds import spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.preprocessing.options import Options

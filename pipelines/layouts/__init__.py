@@ -13,7 +13,7 @@ from pipelines.layouts import (
     lavdf,
 )
 from pipelines.layouts.listing import Listing
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 LAYOUTS: dict[str, Callable[[epath.Path], Listing]] = {
     "dfdc": dfdc.read,

@@ -4,8 +4,8 @@ from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
-from tfmds.errors import InputError
 
 _QUALITIES = {"higher_quality": "face_swap_hq", "lower_quality": "face_swap_lq"}
 _REALS = "real"

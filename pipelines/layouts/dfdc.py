@@ -10,8 +10,8 @@ from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video, check_inside
-from tfmds.errors import InputError
 from tfmds.preprocessing import sources
 
 METADATA = "metadata.json"

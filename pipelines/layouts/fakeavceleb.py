@@ -7,8 +7,8 @@ from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
-from tfmds.errors import InputError
 
 METADATA = "meta_data.csv"
 

@@ -5,8 +5,8 @@ from etils import epath
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
 from tfmds import spec
+from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
-from tfmds.errors import InputError
 
 # What else people call the validation split.
 _SPLITS = {**{s: s for s in spec.SPLITS}, "val": "validation", "valid": "validation"}

@@ -4,8 +4,8 @@ from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
-from tfmds.errors import InputError
 
 # The second is what the authors' own reader takes: the same without transcripts.
 METADATA = ("metadata.json", "metadata.min.json")

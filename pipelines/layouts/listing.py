@@ -9,8 +9,8 @@ from typing import Any
 from etils import epath
 
 from tfmds import spec
+from tfmds.common.errors import InputError
 from tfmds.data.manifest import Period, Video, check_inside
-from tfmds.errors import InputError
 
 
 @dataclasses.dataclass

@@ -7,7 +7,7 @@ import re
 from etils import epath
 
 from pipelines.layouts.listing import Listing
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 # A fake and its part: aaabbbcccd.dfdc_train_part_03, the number with or without zeros.
 _LINE = re.compile(r"(?P<name>[\w-]+)(\.mp4)?(\.dfdc_train_part_\d+)?")

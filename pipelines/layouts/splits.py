@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterable, Sequence
 
 from tfmds import spec
+from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
-from tfmds.errors import InputError
 
 Fractions = tuple[float, float, float]
 

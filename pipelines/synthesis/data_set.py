@@ -10,8 +10,8 @@ from etils import epath
 from tqdm import tqdm
 
 from pipelines.synthesis import clips
-from tfmds import files
-from tfmds.errors import InputError
+from tfmds.common import files
+from tfmds.common.errors import InputError
 
 # The name DFDC uses; written last, so that it is there only when all clips are.
 METADATA = "metadata.json"

@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from tfmds import spec
+from tfmds.common.errors import InputError
 from tfmds.data import data_set
 from tfmds.data.manifest import Video
-from tfmds.errors import InputError
 
 ROWS = [
     data_set.VideoRow(

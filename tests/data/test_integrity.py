@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from tests import tracks
+from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet
-from tfmds.errors import InputError
 
 NAME = "tiny-train.tfrecord-00000-of-00001"
 

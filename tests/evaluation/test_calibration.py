@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import calibration
 from tfmds.evaluation.calibration import Calibration
 

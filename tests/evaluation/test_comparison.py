@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation import samples
 from tfmds import spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import comparison, scores
 
 level = st.integers(0, 6).map(lambda x: x / 2)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.evaluation import samples
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import epochs, scores
 
 

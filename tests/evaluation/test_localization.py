@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation import samples
 from tfmds import spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import evaluation, localization, scores, thresholds
 from tfmds.evaluation.localization import Localizer, Proposals, Truth
 from tfmds.evaluation.metrics import Bootstrap

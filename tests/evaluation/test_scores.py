@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation import samples
 from tfmds import spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import scores
 
 HEADER = "video_id,label,split,group,manipulation,status,chunks,mds\n"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation import samples
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import thresholds
 
 some = st.lists(

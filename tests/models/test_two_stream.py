@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.models.two_stream import (
     TwoStreamConfig,
     count_parameters,

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from pipelines import build_manifest, layouts
+from tfmds.common.errors import InputError
 from tfmds.data import manifest
-from tfmds.errors import InputError
 
 
 @pytest.fixture

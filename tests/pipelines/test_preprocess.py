@@ -18,9 +18,9 @@ from pipelines import preprocess, shards
 from tests import media as make
 from tests.faults import faulty  # noqa: F401
 from tfmds import spec
+from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest
 from tfmds.data.records import TrackSegment
-from tfmds.errors import InputError
 from tfmds.preprocessing import isolation
 from tfmds.preprocessing.options import Options
 from tfmds.preprocessing.tracks import Summary

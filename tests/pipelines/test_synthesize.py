@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.synthesis import articulation, clips, data_set, voice
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 SETTINGS = clips.Settings(num_identities=4, seed=5, seconds=2.0, height=180)
 

@@ -15,7 +15,7 @@ from tests import media
 from tests.conftest import run_program
 from tests.serving.conftest import MP4, wait_until
 from tfmds import detection, exporting
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.serving import content, jobs, uploads
 from tfmds.serving.jobs import Jobs
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from etils import epath
 
-from tfmds import files, spec
+from tfmds import spec
+from tfmds.common import files
+from tfmds.common.errors import InputError
 from tfmds.data import manifest
-from tfmds.errors import InputError
 
 INFO_FILE = "tfmds.json"
 VIDEOS_FILE = "videos.csv"

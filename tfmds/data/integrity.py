@@ -8,10 +8,10 @@ from typing import Any
 import tensorflow as tf
 from etils import epath
 
-from tfmds import files
+from tfmds.common import files
+from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
-from tfmds.errors import InputError
 from tfmds.spec import SPLITS, ChunkSpec
 
 _WHAT_TO_DO = (

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from etils import epath
 
-from tfmds import files, spec
-from tfmds.errors import InputError
+from tfmds import spec
+from tfmds.common import files
+from tfmds.common.errors import InputError
 
 Period = tuple[float, float]
 

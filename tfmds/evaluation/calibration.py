@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 LOGISTIC = "logistic"
 ISOTONIC = "isotonic"

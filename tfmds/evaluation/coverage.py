@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfmds import spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation.scores import VideoScores
 
 _NAMED = 5

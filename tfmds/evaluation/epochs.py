@@ -9,7 +9,7 @@ from typing import Any
 from etils import epath
 
 from tfmds import spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import evaluation, scores
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 from tfmds.evaluation.metrics import Estimate

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfmds import spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import localization, metrics
 from tfmds.evaluation.coverage import Coverage
 from tfmds.evaluation.localization import Truth

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from tfmds import spec
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.evaluation import metrics
 from tfmds.evaluation.metrics import Bootstrap, Estimate
 from tfmds.evaluation.scores import ChunkScores, VideoScores, chunk_rows

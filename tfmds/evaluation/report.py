@@ -17,7 +17,8 @@ import jinja2
 import numpy as np
 from etils import epath
 
-from tfmds import files, spec
+from tfmds import spec
+from tfmds.common import files
 from tfmds.evaluation import charts
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.metrics import Estimate

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 from etils import epath
 
-from tfmds import files, spec
+from tfmds import spec
+from tfmds.common import files
+from tfmds.common.errors import InputError
 from tfmds.data import manifest
-from tfmds.errors import InputError
 
 VIDEOS_FILE = "scores.csv"
 CHUNKS_FILE = "chunks.csv"

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tfmds import files, spec
-from tfmds.errors import InputError
+from tfmds import spec
+from tfmds.common import files
+from tfmds.common.errors import InputError
 from tfmds.evaluation import calibration, metrics
 from tfmds.evaluation.calibration import Calibration
 from tfmds.evaluation.localization import Localizer

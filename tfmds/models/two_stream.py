@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, initializers, layers, ops
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.models import losses, visual
 from tfmds.models.audio import audio_features
 from tfmds.models.visual import BATCH_NORM, kaiming_normal, visual_features

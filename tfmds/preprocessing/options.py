@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 # All tracks of a video, the one with the largest face in the mean, or the one that
 # covers most seconds; the earlier one among equals.

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import time
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.serving.metrics import Metrics
 from tfmds.serving.process import Worker, WorkerDied
 from tfmds.serving.settings import Settings

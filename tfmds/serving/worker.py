@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 from tfmds.serving import messages
 
 _Item = tuple[messages.Header, Any]
@@ -142,7 +142,8 @@ class Worker:
 
     def _judge(self, asked: messages.Header) -> None:
         """Writes what is said of a video beside it."""
-        from tfmds import detection, files
+        from tfmds import detection
+        from tfmds.common import files
         from tfmds.evaluation import report
         from tfmds.preprocessing.options import Options
         from tfmds.serving import jobs

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines import build_manifest, layouts
 from pipelines.layouts import lists
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 
 def make_part(folder, entries, missing=()):

@@ -1,7 +1,7 @@
 import pytest
 
 from pipelines import layouts
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 
 def touch(root, *names):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipelines import layouts
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 
 def dfdc(root, name):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipelines import layouts
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 FAKEAVCELEB = """source,target1,target2,method,category,type,race,gender,path,
 id00076,-,-,real,A,RealVideo-RealAudio,African,men,00109.mp4,FakeAVCeleb/RealVideo-RealAudio/African/men/id00076

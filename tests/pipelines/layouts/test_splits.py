@@ -3,8 +3,8 @@ import collections
 import pytest
 
 from pipelines.layouts import splits
+from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
-from tfmds.errors import InputError
 
 FRACTIONS = (0.6, 0.15, 0.25)
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 from absl import app
 from absl import logging as absl_logging
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 # Exit code for input that cannot be used; 1 is left to crashes.
 INPUT_ERROR = 2

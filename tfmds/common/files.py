@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from etils import epath
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 _BLOCK_BYTES = 1 << 20
 

@@ -13,7 +13,7 @@ import warnings
 from etils import epath
 from etils.epath import backend, gpath
 
-from tfmds.errors import InputError
+from tfmds.common.errors import InputError
 
 
 class RemotePath(gpath.PosixGPath):

@@ -4,9 +4,9 @@ import pickle
 import pytest
 from etils import epath
 
-from tfmds import remote_paths
+from tfmds.common import remote_paths
+from tfmds.common.errors import InputError
 from tfmds.data.data_set import DataSet
-from tfmds.errors import InputError
 
 
 @pytest.mark.skipif(

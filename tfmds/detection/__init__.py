@@ -1,0 +1,1 @@
+"""Videos from anywhere become verdicts."""

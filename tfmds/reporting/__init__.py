@@ -1,0 +1,1 @@
+"""Judgements become pages, pictures and tables."""
