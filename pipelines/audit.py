@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from tfmds import face_strips, spec
 from tfmds.data.data_set import VideoRow
-from tfmds.evaluation import report, tables
+from tfmds.reporting import tables, video_page
 
 # Above it a detector learns the quantity instead of the forgery.
 MAX_AUC = 0.7
@@ -130,7 +130,7 @@ def page(
       provenance: How the data set was made, as rows of a table.
     """
     found = quantities(rows)
-    return report.render(
+    return video_page.render(
         "audit.html",
         name=provenance.get("data set", ""),
         counts=counts(rows),

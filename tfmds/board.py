@@ -21,8 +21,8 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
 from tfmds import spec
-from tfmds.evaluation import plots
 from tfmds.evaluation.metrics import Sample
+from tfmds.reporting import plots
 from tfmds.validation import Result, Samples
 
 LOGS = "logs"

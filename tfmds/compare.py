@@ -20,7 +20,8 @@ from etils import epath
 from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import comparison, evaluation, scores, tables, thresholds
+from tfmds.evaluation import comparison, evaluation, scores, thresholds
+from tfmds.reporting import tables
 
 _SPLIT = flags.DEFINE_enum(
     "split", "test", (*spec.SPLITS, evaluation.ALL), "Split to compare on."
@@ -60,7 +61,7 @@ def main() -> None:
         seed=_SEED.value,
     )
     # The templates and Vega start slowly: bad input is answered without them.
-    from tfmds.evaluation import result_report
+    from tfmds.reporting import result_pages
 
     output_dir = epath.Path(_OUTPUT_DIR.value)
     digests = {path: files.digest(path) for path in paths}
@@ -71,7 +72,7 @@ def main() -> None:
         **digests,
         "intervals": f"{_DRAWS.value} draws of groups, seed {_SEED.value}",
     }
-    page = result_report.comparison_page(result, rows)
+    page = result_pages.comparison_page(result, rows)
     files.write_text(output_dir / PAGE_FILE, page)
     print(_render(result))
     print(f"written: {output_dir / RESULT_FILE}, {output_dir / PAGE_FILE}")

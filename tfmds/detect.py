@@ -105,9 +105,9 @@ def main() -> int:
     provenance = _provenance(info)
     for judgement in _judge(todo, setup, info):
         if _REPORT.value:
-            from tfmds.evaluation import report
+            from tfmds.reporting import video_page
 
-            report.write_video_page(_REPORT.value, judgement, provenance)
+            video_page.write_video_page(_REPORT.value, judgement, provenance)
             reported.append(_without_faces(judgement))
         if run is not None:
             run.add(judgement)
@@ -120,9 +120,9 @@ def main() -> int:
                 for fields in run.read()
             ]
     if reported:
-        from tfmds.evaluation import report
+        from tfmds.reporting import video_page
 
-        index = report.write_index_page(_REPORT.value, reported, provenance)
+        index = video_page.write_index_page(_REPORT.value, reported, provenance)
         print(f"Report: {index}", file=sys.stderr)
     return exit_code(outcomes.values(), num_bad_inputs)
 

@@ -39,7 +39,8 @@ from etils import epath
 from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import epochs, evaluation, scores, tables, thresholds
+from tfmds.evaluation import epochs, evaluation, scores, thresholds
+from tfmds.reporting import tables
 
 _SCORES = flags.DEFINE_string("scores", None, "Table of videos with their MDS.")
 _MODEL = flags.DEFINE_string("model", None, "A run of tfmds.train to score with.")
@@ -117,7 +118,7 @@ def main() -> None:
     )
     result = dataclasses.replace(result, notes=(*result.notes, *notes))
     # Matplotlib starts slowly: bad input is answered without it.
-    from tfmds.evaluation import plots
+    from tfmds.reporting import plots
 
     provenance = {
         "scores": str(path),
@@ -149,13 +150,13 @@ def _compare_epochs(output_dir: epath.Path) -> None:
         folder, split = output_dir, _SPLIT.value
         scoring.score_epochs(run, _DATA_DIR.value, split, output_dir)
     result = epochs.read(folder, split, num_draws=_DRAWS.value, seed=_SEED.value)
-    from tfmds.evaluation import result_report
+    from tfmds.reporting import result_pages
 
     provenance = {
         "command": f"python -m tfmds.evaluate {' '.join(sys.argv[1:])}",
         "intervals": f"{_DRAWS.value} draws of groups, seed {_SEED.value}",
     }
-    page = result_report.epochs_page(result, str(run), provenance)
+    page = result_pages.epochs_page(result, str(run), provenance)
     files.write_json(output_dir / EPOCHS_FILE, result.to_json() | provenance)
     files.write_text(output_dir / EPOCHS_PAGE_FILE, page)
     rows = [("epoch", "AUC")]
@@ -167,10 +168,10 @@ def _compare_epochs(output_dir: epath.Path) -> None:
 def _write_report(
     result: evaluation.Evaluation, provenance: dict[str, object]
 ) -> epath.Path:
-    from tfmds.evaluation import result_report
+    from tfmds.reporting import result_pages
 
     faces = {}
-    mistakes = result_report.worst_mistakes(result)
+    mistakes = result_pages.worst_mistakes(result)
     if _DATA_DIR.value and mistakes:
         from tfmds import face_strips
 
@@ -189,7 +190,7 @@ def _write_report(
             for name in ("tfmds", "numpy", "scipy", "scikit-learn")
         ),
     }
-    page = result_report.evaluation_page(
+    page = result_pages.evaluation_page(
         result,
         where=str(provenance["scores"]),
         faces=faces,

@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import evaluation, plots, scores, tables, thresholds
+from tfmds.evaluation import evaluation, scores, thresholds
+from tfmds.reporting import plots, tables
 
 MISSING = [("test/0-1.mp4", spec.NO_FACE), ("test/1-2.mp4", spec.NO_AUDIO)]
 

@@ -144,8 +144,8 @@ class Worker:
         """Writes what is said of a video beside it."""
         from tfmds import detection
         from tfmds.common import files
-        from tfmds.evaluation import report
         from tfmds.preprocessing.options import Options
+        from tfmds.reporting import video_page
         from tfmds.serving import jobs
 
         options = Options(
@@ -167,9 +167,9 @@ class Worker:
                 # The place on this machine is nobody's business.
                 judgement = dataclasses.replace(judgement, path=asked["name"])
                 provenance = {"file": f"sha256:{asked['digest']}"}
-                page = report.video_page(judgement, provenance)
+                page = video_page.video_page(judgement, provenance)
                 files.write_text(folder / jobs.REPORT_FILE, page)
-                details = json.dumps(report.details(judgement), allow_nan=False)
+                details = json.dumps(video_page.details(judgement), allow_nan=False)
                 files.write_text(folder / jobs.DETAILS_FILE, details)
                 files.write_json(folder / jobs.RESULT_FILE, judgement.to_json())
         except InputError as e:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.evaluation import samples
-from tfmds.evaluation import charts, report, thresholds
+from tfmds.evaluation import thresholds
 from tfmds.evaluation.judgement import JudgedChunk, SkippedTrack, VideoJudgement
+from tfmds.reporting import video_charts, video_page
 
 NASTY = '<script>alert("x")</script></title>&{{ 7*7 }}'
 
@@ -55,7 +56,7 @@ class Text(html.parser.HTMLParser):
 
 def test_the_page_says_what_the_judgement_says():
     judgement = judged(skipped_tracks=(SkippedTrack(1.0, 2.5, "smaller than 50 px"),))
-    text = Text(report.video_page(judgement, {"command": "detect a.mp4"})).text
+    text = Text(video_page.video_page(judgement, {"command": "detect a.mp4"})).text
     assert ("Called fake" if judgement.verdict == "fake" else "Not called fake") in text
     for said in (
         f"{judgement.mds:.3f}",
@@ -75,7 +76,7 @@ def test_a_video_without_a_verdict_says_why():
     judgement = VideoJudgement(
         "mute.mp4", "no_audio", thresholds.Threshold(0.5), "no audio stream"
     )
-    page = Text(report.video_page(judgement))
+    page = Text(video_page.video_page(judgement))
     assert "Not judged" in page.text
     assert "The video has no sound" in page.text
     assert "no audio stream" in page.text
@@ -86,10 +87,10 @@ def test_names_are_data():
     skipped = (SkippedTrack(0.0, 1.0, NASTY),)
     judgement = judged(NASTY, model_id=NASTY, skipped_tracks=skipped)
     for page in (
-        report.video_page(judgement, {NASTY: NASTY}),
-        report.index_page([judgement], {NASTY: NASTY}),
+        video_page.video_page(judgement, {NASTY: NASTY}),
+        video_page.index_page([judgement], {NASTY: NASTY}),
     ):
-        found = Text(page.replace(charts.library(), ""))
+        found = Text(page.replace(video_charts.library(), ""))
         assert NASTY not in page
         assert NASTY in "".join(found.words)
         scripts = [attrs for tag, attrs in found.tags if tag == "script"]
@@ -97,7 +98,7 @@ def test_names_are_data():
 
 
 def test_a_page_fetches_nothing():
-    page = report.video_page(judged(face=jpeg()))
+    page = video_page.video_page(judged(face=jpeg()))
     for tag, attrs in Text(page).tags:
         for name in ("src", "href", "action", "srcset", "poster"):
             assert (attrs.get(name) or "data:").startswith("data:"), (tag, attrs)
@@ -109,7 +110,7 @@ def test_a_page_fetches_nothing():
 
 def test_a_long_video_stays_a_page_that_can_be_sent():
     face = jpeg() + bytes(4000)
-    page = report.video_page(judged(count=1000, face=face))
+    page = video_page.video_page(judged(count=1000, face=face))
     assert len(page) < 5_000_000
     assert "more faces are not shown" in page
     # The highest distance of each face is among those shown.
@@ -118,17 +119,17 @@ def test_a_long_video_stays_a_page_that_can_be_sent():
 
 def test_pages_are_written_and_linked(tmp_path):
     judgements = [judged("x/a.mp4"), judged("y/a.mp4"), judged("../ä?.mp4")]
-    paths = [report.write_video_page(tmp_path, j) for j in judgements]
+    paths = [video_page.write_video_page(tmp_path, j) for j in judgements]
     assert len(set(paths)) == 3
     assert all(path.parent == tmp_path for path in paths)
-    index = report.write_index_page(tmp_path, judgements).read_text()
+    index = video_page.write_index_page(tmp_path, judgements).read_text()
     links = [attrs["href"] for tag, attrs in Text(index).tags if tag == "a"]
     assert [tmp_path / link for link in links] == list(paths)
 
 
 def test_a_name_that_is_no_text_is_shown():
     name = b"caf\xe9.mp4".decode(errors="surrogateescape")
-    assert "caf?.mp4" in report.video_page(judged(name))
+    assert "caf?.mp4" in video_page.video_page(judged(name))
 
 
 @pytest.mark.parametrize(
@@ -136,12 +137,12 @@ def test_a_name_that_is_no_text_is_shown():
     [(0, "0:00"), (9.96, "0:10"), (61.5, "1:01.5"), (59.99, "1:00"), (3600, "60:00")],
 )
 def test_clock(seconds, said):
-    assert charts.clock(seconds) == said
+    assert video_charts.clock(seconds) == said
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
 def test_a_browser_draws_every_chart_and_complains_about_nothing(tmp_path):
-    path = report.write_video_page(tmp_path, judged(NASTY, face=jpeg()))
+    path = video_page.write_video_page(tmp_path, judged(NASTY, face=jpeg()))
     words = [
         "chromium",
         "--headless",

@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 
 from tests.evaluation import samples
-from tests.evaluation.test_report import NASTY, Text, jpeg
+from tests.reporting.test_video_page import NASTY, Text, jpeg
 from tfmds import spec
-from tfmds.evaluation import (
-    charts,
-    comparison,
-    evaluation,
-    localization,
-    result_report,
-    thresholds,
-)
+from tfmds.evaluation import comparison, evaluation, localization, thresholds
+from tfmds.reporting import result_pages, video_charts
 
 SECTIONS = ("coverage", "ranking", "scores", "verdicts", "parts", "calibration")
 SECTIONS += ("localization", "mistakes", "videos")
@@ -57,7 +51,7 @@ def result(**options):
 
 
 def page(evaluated, **fields):
-    return result_report.evaluation_page(evaluated, **fields)
+    return result_pages.evaluation_page(evaluated, **fields)
 
 
 def test_the_page_says_what_the_evaluation_says():
@@ -79,7 +73,7 @@ def test_the_page_says_what_the_evaluation_says():
 
 def test_the_worst_mistakes_come_with_faces_and_what_is_forged():
     found = result()
-    names = result_report.worst_mistakes(found)
+    names = result_pages.worst_mistakes(found)
     assert names
     for name in names:
         row = list(found.videos.video_id).index(name)
@@ -98,7 +92,7 @@ def test_names_are_data():
     found.videos.group[:] = NASTY
     drawn = page(found, where=NASTY, provenance={NASTY: NASTY})
     assert NASTY not in drawn
-    assert NASTY in "".join(Text(drawn.replace(charts.library(), "")).words)
+    assert NASTY in "".join(Text(drawn.replace(video_charts.library(), "")).words)
 
 
 def test_what_cannot_be_said_has_a_reason():
@@ -141,7 +135,7 @@ def test_a_thousand_videos_are_a_page_that_can_be_sent():
     )
     faces = {
         name: {(0, float(at)): bytes(4000) for at in range(3)}
-        for name in result_report.worst_mistakes(found)
+        for name in result_pages.worst_mistakes(found)
     }
     assert len(page(found, faces=faces)) < 5_000_000
 
@@ -168,7 +162,7 @@ def browse(path, tmp_path, *words):
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
 def test_a_browser_draws_sorts_and_searches(tmp_path):
     found = result()
-    names = result_report.worst_mistakes(found)
+    names = result_pages.worst_mistakes(found)
     found.videos.group[0] = "<script>window.alerted = 1</script>"
     path = tmp_path / "page.html"
     drawn = page(found, faces={names[0]: {(0, 0.0): jpeg()}})
@@ -202,9 +196,11 @@ def test_a_browser_draws_the_comparison(tmp_path):
     videos, _ = samples.tables(separation=0.1, groups=8)
     other, _ = samples.tables(separation=0.1, groups=8, seed=1)
     found = comparison.compare(videos, other, names=(NASTY, "B"), num_draws=20)
-    drawn = result_report.comparison_page(found, {"command": NASTY})
+    drawn = result_pages.comparison_page(found, {"command": NASTY})
     assert NASTY not in drawn
-    assert found.summary in "".join(Text(drawn.replace(charts.library(), "")).words)
+    assert found.summary in "".join(
+        Text(drawn.replace(video_charts.library(), "")).words
+    )
     path = tmp_path / "page.html"
     path.write_text(drawn)
     body = browse(path, tmp_path).partition("<body>")[2]

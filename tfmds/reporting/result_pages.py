@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from tfmds import spec
-from tfmds.evaluation import charts, localization, report, result_charts
+from tfmds.evaluation import localization
 from tfmds.evaluation.comparison import Comparison
 from tfmds.evaluation.epochs import Epochs
 from tfmds.evaluation.evaluation import ALL, CHUNKS, LOCALIZATION, VIDEOS, Evaluation
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.scores import VideoScores
+from tfmds.reporting import result_charts, video_charts, video_page
 
 # Faces of a video by track and time in seconds, as JPEG.
 Faces = Mapping[str, Mapping[tuple[int, float], bytes]]
@@ -87,7 +88,7 @@ def evaluation_page(
         drawn |= {track["id"]: track["chart"] for track in mistake["tracks"]}
     rows, left_out_rows = _rows(evaluation)
     found = _named(evaluation, LOCALIZATION)
-    return report.render(
+    return video_page.render(
         "evaluation.html",
         evaluation=evaluation,
         where=where,
@@ -117,7 +118,7 @@ def evaluation_page(
         rows=rows,
         left_out_rows=left_out_rows,
         charts={name: chart for name, chart in drawn.items() if chart},
-        library=charts.library(),
+        library=video_charts.library(),
         provenance=provenance or {},
     )
 
@@ -133,7 +134,7 @@ def comparison_page(
     """
     disagreed = comparison.disagreed
     first, second = comparison.names
-    return report.render(
+    return video_page.render(
         "comparison.html",
         comparison=comparison,
         disagreed=[comparison.video_to_json(r) for r in disagreed[:_MAX_DISAGREED]],
@@ -144,7 +145,7 @@ def comparison_page(
             *(second, "called"),
         ),
         charts={"scatter": result_charts.scatter(comparison)},
-        library=charts.library(),
+        library=video_charts.library(),
         provenance=provenance or {},
     )
 
@@ -160,7 +161,7 @@ def epochs_page(
       provenance: How it was made, as rows of a table.
     """
     chart = result_charts.epochs(epochs)
-    return report.render(
+    return video_page.render(
         "epochs.html",
         epochs=epochs,
         where=where,
@@ -170,7 +171,7 @@ def epochs_page(
             for epoch, result in epochs.by_epoch.items()
         ],
         charts={"epochs": chart} if chart else {},
-        library=charts.library(),
+        library=video_charts.library(),
         provenance=provenance or {},
     )
 
@@ -215,7 +216,7 @@ def _mistake(
     if judgement is None:
         return shown
     for track in judgement.tracks[:_MAX_TRACKS]:
-        strip = report.track_strip(judgement, track, _MAX_FACES, forged)
+        strip = video_page.track_strip(judgement, track, _MAX_FACES, forged)
         shown["tracks"].append(strip | {"id": f"mistake-{number}-{track}"})
     return shown
 

@@ -19,9 +19,9 @@ from etils import epath
 
 from tfmds import spec
 from tfmds.common import files
-from tfmds.evaluation import charts
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.metrics import Estimate
+from tfmds.reporting import video_charts
 
 INDEX_FILE = "index.html"
 
@@ -61,7 +61,7 @@ def video_page(
     most_faces = _MAX_FACES // max(len(judgement.tracks), 1)
     tracks = [track_strip(judgement, track, most_faces) for track in judgement.tracks]
     drawn = [track["chart"] for track in tracks]
-    standing = charts.standing(judgement)
+    standing = video_charts.standing(judgement)
     return render(
         "video.html",
         judgement=judgement,
@@ -71,7 +71,7 @@ def video_page(
         standing=standing,
         charts={f"track-{n}": chart for n, chart in enumerate(drawn)}
         | ({"standing": standing} if standing else {}),
-        library=charts.library() if drawn else "",
+        library=video_charts.library() if drawn else "",
         provenance=provenance or {},
     )
 
@@ -165,12 +165,12 @@ def track_strip(
     return {
         "number": track + 1,
         "judgement": alone,
-        "chart": charts.dissonance(judgement, track, forged),
+        "chart": video_charts.dissonance(judgement, track, forged),
         "faces": [
             _Face(
                 source="data:image/jpeg;base64,"
                 + base64.b64encode(chunk.face_jpeg).decode(),
-                time=charts.clock(chunk.start_seconds),
+                time=video_charts.clock(chunk.start_seconds),
                 start_seconds=chunk.start_seconds,
                 distance=chunk.distance,
                 suspicious=judgement.is_suspicious(chunk),
@@ -195,13 +195,13 @@ def _faces_shown(chunks: Iterable[JudgedChunk], most: int) -> list[JudgedChunk]:
 @functools.lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tfmds.evaluation"),
+        loader=jinja2.PackageLoader("tfmds.reporting"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["clock"] = charts.clock
+    environment.filters["clock"] = video_charts.clock
     environment.filters["periods"] = _say_periods
     environment.filters["seconds"] = _say_seconds
     environment.filters["value"] = _say_value
@@ -218,7 +218,7 @@ def render(template: str, **values: Any) -> str:
 
 def _say_periods(periods: Sequence[tuple[float, float]]) -> str:
     said = ", ".join(
-        f"{charts.clock(start)} to {charts.clock(end)}"
+        f"{video_charts.clock(start)} to {video_charts.clock(end)}"
         for start, end in periods[:_MAX_PERIODS]
     )
     more = len(periods) - _MAX_PERIODS

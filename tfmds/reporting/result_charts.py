@@ -5,8 +5,12 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfmds import spec
-from tfmds.evaluation import charts, metrics
-from tfmds.evaluation.charts import (
+from tfmds.evaluation import metrics
+from tfmds.evaluation.comparison import Comparison
+from tfmds.evaluation.epochs import Epochs
+from tfmds.evaluation.evaluation import VIDEOS, Evaluation
+from tfmds.reporting import video_charts
+from tfmds.reporting.video_charts import (
     CLASSES,
     FAKE,
     INK,
@@ -15,9 +19,6 @@ from tfmds.evaluation.charts import (
     layered,
     marked_line,
 )
-from tfmds.evaluation.comparison import Comparison
-from tfmds.evaluation.epochs import Epochs
-from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 
 # A line of more points looks the same and weighs more.
 _MAX_POINTS = 400
@@ -103,7 +104,7 @@ def distributions(evaluation: Evaluation) -> Chart | None:
     if not finite.any():
         return None
     threshold = evaluation.threshold
-    return charts.distributions(
+    return video_charts.distributions(
         {
             "real": sample.score[finite & ~sample.fake],
             "fake": sample.score[finite & sample.fake],
