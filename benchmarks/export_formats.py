@@ -53,7 +53,7 @@ def measure(name: str, path: str, size: int, chunks: int, rounds: int) -> dict:
 
 
 def _keras(path: str):
-    from tfmds import checkpoints
+    from tfmds.models import checkpoints
 
     model, _, _ = checkpoints.load_model(path)
     model.compile(jit_compile=False)
@@ -104,8 +104,9 @@ def _megabytes(path: str) -> float:
 
 
 def _export(model: str, folder: str) -> dict[str, str]:
-    from tfmds import checkpoints, exporting
+    from tfmds import exporting
     from tfmds.evaluation import thresholds
+    from tfmds.models import checkpoints
 
     threshold = os.path.join(folder, thresholds.FILE)
     thresholds.write(
@@ -121,7 +122,7 @@ def _export(model: str, folder: str) -> dict[str, str]:
 
 def main() -> None:
     """Prints a table of the README's form."""
-    from tfmds import checkpoints
+    from tfmds.models import checkpoints
 
     size = checkpoints.read_config(_MODEL.value)["model"]["image_size"]
     context = multiprocessing.get_context("spawn")

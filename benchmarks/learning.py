@@ -29,12 +29,13 @@ from absl import flags
 from matplotlib import pyplot as plt
 from sklearn.metrics import roc_auc_score
 
-from tfmds import checkpoints, mismatches, scoring
+from tfmds import mismatches, scoring
 from tfmds.common import app
 from tfmds.data import manifest as manifests
 from tfmds.data.data_set import INFO_FILE, DataSet
 from tfmds.evaluation import scores
 from tfmds.mismatches import Track
+from tfmds.models import checkpoints
 
 _EXPERIMENT = flags.DEFINE_enum(
     "experiment", "talkers", ("talker", "talkers", "drawn"), "What to do, see above."

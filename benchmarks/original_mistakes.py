@@ -16,11 +16,12 @@ import numpy as np
 from absl import flags
 from sklearn.metrics import roc_auc_score
 
-from tfmds import checkpoints, spec
+from tfmds import spec
 from tfmds.common import app
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
 from tfmds.evaluation import scores, thresholds
+from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.models.visual import BatchStatisticsNormalization
 

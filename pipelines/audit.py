@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from tfmds import face_strips, spec
+from tfmds import spec
+from tfmds.data import stored_faces
 from tfmds.data.data_set import VideoRow
 from tfmds.reporting import tables, video_page
 
@@ -119,7 +120,7 @@ def text(rows: Sequence[VideoRow]) -> str:
 
 def page(
     rows: Sequence[VideoRow],
-    faces: Mapping[str, Sequence[face_strips.Face]],
+    faces: Mapping[str, Sequence[stored_faces.Face]],
     provenance: Mapping[str, str],
 ) -> str:
     """The same as an HTML page, with a sheet of faces to look at.
@@ -201,10 +202,10 @@ def _say_words(values: np.ndarray) -> str:
 
 def sample_faces(
     data_dir: os.PathLike | str, most: int
-) -> dict[str, list[face_strips.Face]]:
+) -> dict[str, list[stored_faces.Face]]:
     """An even sample of faces of each class and manipulation, at most `most` each."""
-    sheets: dict[str, list[face_strips.Face]] = collections.defaultdict(list)
-    for face in face_strips.sample(data_dir):
+    sheets: dict[str, list[stored_faces.Face]] = collections.defaultdict(list)
+    for face in stored_faces.sample(data_dir):
         words = (face.label, *filter(None, [face.manipulation]))
         sheets[": ".join(words)].append(face)
     return {

@@ -37,7 +37,7 @@ def run_dir(tmp_path_factory) -> pathlib.Path:
     """A run whose network was never trained."""
     import keras
 
-    from tfmds import checkpoints
+    from tfmds.models import checkpoints
     from tfmds.models.two_stream import TwoStreamConfig, two_stream
     from tfmds.spec import ChunkSpec
 
@@ -60,8 +60,8 @@ def run_dir(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def threshold_file(run_dir, tmp_path_factory) -> pathlib.Path:
     """A threshold chosen with that run."""
-    from tfmds import checkpoints
     from tfmds.evaluation import thresholds
+    from tfmds.models import checkpoints
 
     path = tmp_path_factory.mktemp("threshold") / thresholds.FILE
     threshold = thresholds.Threshold(0.5, model_id=checkpoints.model_id(run_dir))

@@ -136,10 +136,10 @@ def test_a_report_is_one_page(inputs, tmp_path):
 
 def test_faces_come_from_the_data_set(tmp_path):
     from tests import tracks
-    from tfmds import face_strips
+    from tfmds.data import stored_faces
 
     data = tracks.data_set_dir(tmp_path / "data", {"test": 3})
-    faces = face_strips.read(data, ["test", "train"], ["test1", "elsewhere"])
+    faces = stored_faces.read(data, ["test", "train"], ["test1", "elsewhere"])
     assert list(faces) == ["test1"]
     assert list(faces["test1"]) == [(0, 0.0), (0, 1.0), (0, 2.0)]
     # The frames of that video are grey and brighter by one each.

@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 
 from tests import tracks
-from tfmds import checkpoints, exported, exporting
+from tfmds import exported, exporting
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
 from tfmds.evaluation import thresholds
+from tfmds.models import checkpoints
 
 
 def chunks(n: int, size: int = 224) -> dict[str, np.ndarray]:

@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 from tests import tracks
-from tfmds import checkpoints, torch_import, visual_statistics
+from tfmds import torch_import, visual_statistics
 from tfmds.common.errors import InputError
-from tfmds.models import losses
+from tfmds.models import checkpoints, losses
 from tfmds.models.two_stream import count_parameters, two_stream
 
 torch = pytest.importorskip("torch")

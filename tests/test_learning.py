@@ -11,10 +11,11 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from tfmds import checkpoints, scoring, spec, training
+from tfmds import scoring, spec, training
 from tfmds.data import data_set, input_pipeline
 from tfmds.data.input_pipeline import BatchConfig
 from tfmds.evaluation import scores
+from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, with_pairwise_distance
 
 pytestmark = pytest.mark.slow

@@ -6,10 +6,11 @@ import pytest
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tests import runs, tracks
-from tfmds import checkpoints, scoring, training, validation
+from tfmds import scoring, training, validation
 from tfmds.common.errors import InputError
 from tfmds.data.input_pipeline import BatchConfig
 from tfmds.evaluation import scores
+from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.training import Recipe
 

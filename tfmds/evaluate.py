@@ -173,10 +173,10 @@ def _write_report(
     faces = {}
     mistakes = result_pages.worst_mistakes(result)
     if _DATA_DIR.value and mistakes:
-        from tfmds import face_strips
+        from tfmds.data import stored_faces
 
         splits = spec.SPLITS if result.split == evaluation.ALL else [result.split]
-        faces = face_strips.read(_DATA_DIR.value, splits, mistakes)
+        faces = stored_faces.read(_DATA_DIR.value, splits, mistakes)
     threshold = result.threshold
     rows = {
         "command": f"python -m tfmds.evaluate {' '.join(sys.argv[1:])}",

@@ -9,8 +9,9 @@ write the network alone, for other runtimes.
 
 from absl import flags
 
-from tfmds import checkpoints, exporting
+from tfmds import exporting
 from tfmds.common import app
+from tfmds.models import checkpoints
 
 _MODEL = flags.DEFINE_string(
     "model", None, "The --workdir of tfmds.train.", required=True

@@ -14,13 +14,14 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfmds import checkpoints, exported
+from tfmds import exported
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, records
 from tfmds.data.input_pipeline import ViewConfig
 from tfmds.data.manifest import Video
 from tfmds.evaluation import thresholds
 from tfmds.exported import ExportInfo
+from tfmds.models import checkpoints
 from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import TwoStreamConfig
 from tfmds.spec import FORMAT_VERSION, ChunkSpec

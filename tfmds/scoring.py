@@ -9,12 +9,13 @@ import tensorflow as tf
 from etils import epath
 from tqdm import tqdm
 
-from tfmds import checkpoints, spec
+from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.evaluation import epochs, scores
 from tfmds.evaluation.scores import ChunkScores, VideoScores
+from tfmds.models import checkpoints
 from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import TwoStreamConfig
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 import keras
 import numpy as np
 
-from tfmds import checkpoints
 from tfmds.common.errors import InputError
+from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig
 from tfmds.models.visual import BACKBONES, BOTTLENECKS
 from tfmds.spec import ChunkSpec

@@ -22,10 +22,10 @@ import sys
 
 from absl import flags
 
-from tfmds.checkpoints import State
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.data.input_pipeline import BatchConfig
+from tfmds.models.checkpoints import State
 from tfmds.models.losses import MISMATCH_FORMS
 from tfmds.models.two_stream import DENSE_INITS, TwoStreamConfig
 from tfmds.models.visual import BACKBONES

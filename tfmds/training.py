@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmds import board, checkpoints, spec, strategies, train_step
+from tfmds import board, spec, strategies, train_step
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet
-from tfmds.models import losses
+from tfmds.models import checkpoints, losses
 from tfmds.models.optimizers import AdamL2
 from tfmds.models.two_stream import (
     TwoStreamConfig,

@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfmds import checkpoints
 from tfmds.board import Board
 from tfmds.common.errors import InputError
+from tfmds.models import checkpoints
 from tfmds.validation import Validation
 
 # Figures of so many steps are fetched together.

@@ -4,7 +4,7 @@ import pytest
 
 from tests import tracks
 from tests.conftest import run_program
-from tfmds import checkpoints
+from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 
 

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from tests.models.test_two_stream import chunks
 from tfmds import exporting
-from tfmds.checkpoints import State, save, write_config
 from tfmds.evaluation import thresholds
+from tfmds.models.checkpoints import State, save, write_config
 from tfmds.models.losses import ContrastiveLoss
 from tfmds.models.two_stream import TwoStreamConfig, count_parameters, two_stream
 from tfmds.models.visual import BACKBONES, BOTTLENECKS

@@ -6,8 +6,8 @@ import pytest
 from pipelines import audit
 from tests import tracks
 from tests.conftest import run_program
-from tfmds import face_strips, spec
-from tfmds.data import data_set
+from tfmds import spec
+from tfmds.data import data_set, stored_faces
 from tfmds.data.data_set import MediaFacts, VideoRow
 
 
@@ -100,7 +100,7 @@ def path(tmp_path):
 
 
 def test_faces_of_both_classes_are_sampled(path):
-    assert len(list(face_strips.sample(path))) == 8
+    assert len(list(stored_faces.sample(path))) == 8
     sheets = audit.sample_faces(path, 3)
     assert {name: len(faces) for name, faces in sheets.items()} == {
         "real": 3,

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests import tracks
-from tfmds import checkpoints, training
+from tfmds import training
 from tfmds.data import input_pipeline
 from tfmds.evaluation import scores, thresholds
+from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig
 
 TINY = TwoStreamConfig(width=1 / 16, image_size=32, dropout=0.0)

@@ -1,8 +1,8 @@
 import pytest
 
-from tfmds import checkpoints
-from tfmds.checkpoints import State
 from tfmds.common.errors import InputError
+from tfmds.models import checkpoints
+from tfmds.models.checkpoints import State
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.spec import ChunkSpec
 
