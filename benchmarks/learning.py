@@ -29,13 +29,13 @@ from absl import flags
 from matplotlib import pyplot as plt
 from sklearn.metrics import roc_auc_score
 
-from tfmds import mismatches, scoring
 from tfmds.common import app
 from tfmds.data import manifest as manifests
 from tfmds.data.data_set import INFO_FILE, DataSet
 from tfmds.evaluation import scores
-from tfmds.mismatches import Track
 from tfmds.models import checkpoints
+from tfmds.scoring import mismatches, scorer
+from tfmds.scoring.mismatches import Track
 
 _EXPERIMENT = flags.DEFINE_enum(
     "experiment", "talkers", ("talker", "talkers", "drawn"), "What to do, see above."
@@ -137,7 +137,7 @@ def run(*words: str) -> None:
 
 def train(data: pathlib.Path, name: str) -> pathlib.Path:
     workdir = pathlib.Path(_WORKDIR.value) / f"{name}-{_CONFIG.value}"
-    config = pathlib.Path(scoring.__file__).parent / "configs" / _CONFIG.value
+    config = pathlib.Path(scorer.__file__).parent / "configs" / _CONFIG.value
     run(
         "tfmds.train",
         f"--flagfile={config}.flags",
@@ -203,7 +203,7 @@ def judge_epochs(workdir: pathlib.Path, data_dir: pathlib.Path, fold: int):
 def judge_drawn(workdir: pathlib.Path) -> Result:
     """The result of a run on drawn videos; `swap` is of the fakes by another voice."""
     output = workdir / "scores"
-    scoring.score_data_set(workdir, _DRAWN.value, ["test"], output)
+    scorer.score_data_set(workdir, _DRAWN.value, ["test"], output)
     videos = scores.read_videos(output / scores.VIDEOS_FILE)
     chosen = {
         kind: [

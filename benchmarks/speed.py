@@ -123,11 +123,11 @@ def keras_inference(precision: str):
     def make(side: int, width: float):
         import tensorflow as tf
 
-        from tfmds import scoring
         from tfmds.models.folding import fold_batch_norm
+        from tfmds.scoring import scorer
 
         network = fold_batch_norm(keras_network(side, width, precision))
-        predict = scoring.predictor(network)
+        predict = scorer.predictor(network)
         frames, mfcc, _ = (tf.constant(x) for x in batch(_size(), side))
         return lambda: predict(frames, mfcc)["distance"].numpy()
 

@@ -91,10 +91,10 @@ def test_missing_videos_are_an_error_with_a_way_on(inputs, tmp_path):
 
 def test_a_hop_below_a_second_makes_chunks_overlap(run_dir, tmp_path):
     from tests import tracks
-    from tfmds import scoring
+    from tfmds.scoring import scorer
 
     data = tracks.data_set_dir(tmp_path / "data", {"validation": 2})
-    scoring.score_data_set(
+    scorer.score_data_set(
         run_dir, data, ["validation"], tmp_path / "out", hop_seconds=0.5
     )
     videos = scores.read_videos(tmp_path / "out" / scores.VIDEOS_FILE)
@@ -103,7 +103,7 @@ def test_a_hop_below_a_second_makes_chunks_overlap(run_dir, tmp_path):
     assert videos.mds[0] == pytest.approx(chunks.distance[:5].mean())
     assert videos.seconds.tolist() == [3, 3]
     with pytest.raises(InputError, match="multiple of 0.1 s"):
-        scoring.score_data_set(
+        scorer.score_data_set(
             run_dir, data, ["validation"], tmp_path / "out", hop_seconds=0.25
         )
 

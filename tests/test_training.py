@@ -6,12 +6,13 @@ import pytest
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tests import runs, tracks
-from tfmds import scoring, training, validation
+from tfmds import training, validation
 from tfmds.common.errors import InputError
 from tfmds.data.input_pipeline import BatchConfig
 from tfmds.evaluation import scores
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.scoring import scorer
 from tfmds.training import Recipe
 
 TINY = TwoStreamConfig(width=0.0625, image_size=32)
@@ -157,7 +158,7 @@ def test_scores_have_a_row_for_every_video_and_chunk(data_dir, tmp_path):
     )
     model = two_stream(TINY)
     checkpoints.save(tmp_path, model, checkpoints.State(step=1, best_step=1))
-    scoring.score_data_set(tmp_path, data_dir, ["validation"], tmp_path / "out")
+    scorer.score_data_set(tmp_path, data_dir, ["validation"], tmp_path / "out")
     videos = scores.read_videos(tmp_path / "out" / scores.VIDEOS_FILE)
     chunks = scores.read_chunks(tmp_path / "out" / scores.CHUNKS_FILE, videos)
     assert list(videos.video_id) == [f"validation{i}" for i in range(4)]
@@ -173,7 +174,7 @@ def test_a_data_set_of_another_spec_is_refused_with_both_values(run_dir, tmp_pat
         tmp_path / "data", {"test": 2}, chunk_spec=other.to_json()
     )
     with pytest.raises(InputError, match=r"num_coefficients is 13 .* and 20 "):
-        scoring.score_data_set(run_dir, data, ["test"], tmp_path / "out")
+        scorer.score_data_set(run_dir, data, ["test"], tmp_path / "out")
 
 
 @pytest.mark.parametrize("field", ["optimizer", "schedule", "precision"])

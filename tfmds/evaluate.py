@@ -145,10 +145,10 @@ def _compare_epochs(output_dir: epath.Path) -> None:
     folder, split = run / epochs.FOLDER, "validation"
     if _DATA_DIR.value:
         # TensorFlow starts in seconds: only who scores waits for it.
-        from tfmds import scoring
+        from tfmds.scoring import scorer
 
         folder, split = output_dir, _SPLIT.value
-        scoring.score_epochs(run, _DATA_DIR.value, split, output_dir)
+        scorer.score_epochs(run, _DATA_DIR.value, split, output_dir)
     result = epochs.read(folder, split, num_draws=_DRAWS.value, seed=_SEED.value)
     from tfmds.reporting import result_pages
 
@@ -213,9 +213,9 @@ def _scores(
     if _SCORES.value:
         return epath.Path(_SCORES.value)
     # TensorFlow starts in seconds: only who scores waits for it.
-    from tfmds import scoring
+    from tfmds.scoring import scorer
 
-    model_id = scoring.model_id(_MODEL.value)
+    model_id = scorer.model_id(_MODEL.value)
     if threshold is not None and threshold.model_id not in ("", model_id):
         raise InputError(
             f"{_THRESHOLD.value}: the threshold was chosen for the model"
@@ -224,11 +224,11 @@ def _scores(
         )
     splits = spec.SPLITS if _SPLIT.value == evaluation.ALL else [_SPLIT.value]
     if _MISMATCHES.value:
-        from tfmds import mismatches
+        from tfmds.scoring import mismatches
 
         mismatches.score_data_set(_MODEL.value, _DATA_DIR.value, splits, output_dir)
     else:
-        scoring.score_data_set(
+        scorer.score_data_set(
             _MODEL.value, _DATA_DIR.value, splits, output_dir, hop_seconds=_HOP.value
         )
     return output_dir / scores.VIDEOS_FILE

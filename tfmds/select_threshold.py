@@ -111,20 +111,20 @@ def _scores(output_dir: epath.Path) -> tuple[epath.Path, str]:
     if _SCORES.value:
         return epath.Path(_SCORES.value), ""
     # TensorFlow starts in seconds: only who scores waits for it.
-    from tfmds import scoring
+    from tfmds.scoring import scorer
 
     # Apart from the scores of an evaluation that goes to the same directory.
     folder = output_dir / f"scores-{_SPLIT.value}"
     splits = [_SPLIT.value]
     if _MISMATCHES.value:
-        from tfmds import mismatches
+        from tfmds.scoring import mismatches
 
         mismatches.score_data_set(_MODEL.value, _DATA_DIR.value, splits, folder)
     else:
-        scoring.score_data_set(
+        scorer.score_data_set(
             _MODEL.value, _DATA_DIR.value, splits, folder, hop_seconds=_HOP.value
         )
-    return folder / scores.VIDEOS_FILE, scoring.model_id(_MODEL.value)
+    return folder / scores.VIDEOS_FILE, scorer.model_id(_MODEL.value)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ import keras
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from tfmds import scoring, spec
+from tfmds import spec
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
 from tfmds.evaluation import evaluation
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 from tfmds.evaluation.scores import VideoScores
+from tfmds.scoring import scorer
 
 SPLIT = "validation"
 
@@ -96,7 +97,7 @@ class Validation:
         model: keras.Model,
     ):
         self._rows = [row for row in data_set.videos() if row.video.split == SPLIT]
-        self._predict = scoring.predictor(model)
+        self._predict = scorer.predictor(model)
         if any(row.chunks for row in self._rows):
             shards = [os.fspath(path) for path in data_set.shards(SPLIT)]
             self._chunks = input_pipeline.scoring_dataset(
@@ -120,8 +121,8 @@ class Validation:
             pairwise.append(outputs["pairwise_distance"].numpy())
             return outputs
 
-        chunks = scoring.score_chunks(predict, self._chunks)
-        videos = scoring.video_scores(self._rows, chunks)
+        chunks = scorer.score_chunks(predict, self._chunks)
+        videos = scorer.video_scores(self._rows, chunks)
         result = evaluation.evaluate(
             videos, chunks, split=SPLIT, min_coverage=0, where="the validation split"
         )

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tfmds import scoring, spec
+from tfmds import spec
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.data.input_pipeline import ViewConfig
 from tfmds.evaluation import scores
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models.two_stream import TwoStreamConfig
+from tfmds.scoring import scorer
 
 SWAP = "voice_swap"
 SHIFT = "voice_shift"
@@ -165,7 +166,7 @@ def score_data_set(
     Raises:
       InputError: The model or the data set cannot be used, or they do not fit.
     """
-    data_set, model, config = scoring.load(model_path, data_dir)
+    data_set, model, config = scorer.load(model_path, data_dir)
     with integrity.damage_is_named(data_set, splits):
         tracks = [t for split in splits for t in embed(model, config, data_set, split)]
     scores.write(output_dir, *score(tracks, seed))

@@ -5,10 +5,10 @@ import pytest
 
 from tests import tracks as drawn
 from tests.conftest import run_program
-from tfmds import mismatches
 from tfmds.data.data_set import VideoRow
 from tfmds.evaluation import scores
-from tfmds.mismatches import Track
+from tfmds.scoring import mismatches
+from tfmds.scoring.mismatches import Track
 
 
 def track(name: str, count: int, seed: int = 0, number: int = 0) -> Track:
