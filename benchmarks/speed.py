@@ -103,16 +103,16 @@ def keras_training(precision: str):
     def make(side: int, width: float):
         import tensorflow as tf
 
-        from tfmds import strategies, train_step, training
         from tfmds.models.optimizers import AdamL2
         from tfmds.models.two_stream import with_pairwise_distance
+        from tfmds.training import run, step, strategies
 
         model = with_pairwise_distance(keras_network(side, width, precision))
         model.compile(AdamL2(1e-3, l2=1e-5))
         model.optimizer.build(model.trainable_variables)
         strategy = strategies.make(strategies.SINGLE)
-        terms = training.terms(training.Recipe())
-        train = train_step.make(model, terms, None, strategy)
+        terms = run.terms(run.Recipe())
+        train = step.make(model, terms, None, strategy)
         data = tuple(tf.constant(x) for x in batch(_size(), side))
         return lambda: float(train(data)["loss/total"])
 

@@ -30,16 +30,9 @@ from tfmds.models.losses import MISMATCH_FORMS
 from tfmds.models.two_stream import DENSE_INITS, TwoStreamConfig
 from tfmds.models.visual import BACKBONES
 from tfmds.spec import REGIONS
-from tfmds.strategies import MULTI_WORKER, SINGLE, STRATEGIES
-from tfmds.training import (
-    OPTIMIZERS,
-    PRECISIONS,
-    SCHEDULES,
-    Recipe,
-    Running,
-    train,
-)
-from tfmds.training_loop import WorkerLost
+from tfmds.training.loop import WorkerLost
+from tfmds.training.run import OPTIMIZERS, PRECISIONS, SCHEDULES, Recipe, Running, train
+from tfmds.training.strategies import MULTI_WORKER, SINGLE, STRATEGIES
 
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Data set made by pipelines.preprocess.", required=True

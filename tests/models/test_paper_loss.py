@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests import tracks
-from tfmds import training
 from tfmds.data import input_pipeline
 from tfmds.evaluation import scores, thresholds
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig
+from tfmds.training import run
 
 TINY = TwoStreamConfig(width=1 / 16, image_size=32, dropout=0.0)
 scores_of = hnp.arrays(
@@ -40,13 +40,13 @@ def test_a_training_step_minimises_the_weighted_sum(tmp_path):
     weights = (0.5, 2.0, 0.25)
     data_dir = tracks.data_set_dir(tmp_path / "data", {"train": 4}, seconds=1)
     keys = ("contrastive_weight", "visual_weight", "audio_weight")
-    state = training.train(
+    state = run.train(
         data_dir,
         tmp_path / "run",
         TINY,
         input_pipeline.BatchConfig(tracks=4),
         # At a learning rate of zero the weights are known.
-        training.Recipe(
+        run.Recipe(
             epochs=1,
             steps_per_epoch=1,
             learning_rate=0.0,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests import runs, tracks
-from tfmds import strategies
 from tfmds.common.errors import InputError
+from tfmds.training import strategies
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,14 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from tfmds import spec, training
+from tfmds import spec
 from tfmds.data import data_set, input_pipeline
 from tfmds.data.input_pipeline import BatchConfig
 from tfmds.evaluation import scores
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, with_pairwise_distance
 from tfmds.scoring import scorer
+from tfmds.training import run
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +32,7 @@ MODEL = TwoStreamConfig(
     unit_embeddings=True,
 )
 BATCH = BatchConfig(tracks=4, chunks_per_track=4, sampling="random", augment=True)
-RECIPE = training.Recipe(
+RECIPE = run.Recipe(
     epochs=1,
     optimizer="adamw",
     schedule="cosine",
@@ -45,7 +46,7 @@ RECIPE = training.Recipe(
 
 def learn(data_dir, root, steps=70):
     recipe = dataclasses.replace(RECIPE, steps_per_epoch=steps)
-    training.train(data_dir, root / "run", MODEL, BATCH, recipe)
+    run.train(data_dir, root / "run", MODEL, BATCH, recipe)
     scorer.score_data_set(root / "run", data_dir, ["test"], root / "scores")
     videos = scores.read_videos(root / "scores" / scores.VIDEOS_FILE)
     return videos, scores.read_chunks(root / "scores" / scores.CHUNKS_FILE, videos)

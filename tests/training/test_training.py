@@ -6,14 +6,14 @@ import pytest
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tests import runs, tracks
-from tfmds import training, validation
 from tfmds.common.errors import InputError
 from tfmds.data.input_pipeline import BatchConfig
 from tfmds.evaluation import scores
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.scoring import scorer
-from tfmds.training import Recipe
+from tfmds.training import run, validation
+from tfmds.training.run import Recipe
 
 TINY = TwoStreamConfig(width=0.0625, image_size=32)
 BATCH = BatchConfig(tracks=2, chunks_per_track=2, sampling="random", augment=True)
@@ -39,7 +39,7 @@ def weights(run_dir):
 
 
 def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
-    state = training.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
+    state = run.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
     assert (state.step, state.epoch) == (6, 2)
     assert {"loss", "val_auc", "val_mds_real", "val_mds_fake", "learning_rate"} <= set(
         state.metrics
@@ -69,8 +69,8 @@ def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
 
 def test_the_profiler_shows_the_steps_asked_for(data_dir, tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=1, steps_per_epoch=13)
-    running = training.Running(profile_steps=2)
-    training.train(data_dir, tmp_path, TINY, BATCH, recipe, running)
+    running = run.Running(profile_steps=2)
+    run.train(data_dir, tmp_path, TINY, BATCH, recipe, running)
     (trace,) = tmp_path.glob("logs/plugins/profile/*/*.xplane.pb")
     space = xplane_pb2.XSpace.FromString(trace.read_bytes())
     steps = {
@@ -99,31 +99,31 @@ def test_mismatches_within_the_batch_are_counted_by_hand():
 
 
 def test_another_configuration_or_data_set_is_refused(data_dir, tmp_path):
-    training.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
+    run.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
     before = weights(tmp_path)
     other = dataclasses.replace(RECIPE, learning_rate=0.5)
     with pytest.raises(InputError, match=r"--learning_rate is 0\.5 now and was 0\.001"):
-        training.train(data_dir, tmp_path, TINY, BATCH, other)
+        run.train(data_dir, tmp_path, TINY, BATCH, other)
     with pytest.raises(InputError, match="--batch_tracks is 4 now and was 2"):
-        training.train(
+        run.train(
             data_dir, tmp_path, TINY, dataclasses.replace(BATCH, tracks=4), RECIPE
         )
     changed = tracks.data_set_dir(tmp_path / "changed", {"train": 2}, note="other")
     with pytest.raises(InputError, match="data set is another or has changed"):
-        training.train(changed, tmp_path, TINY, BATCH, RECIPE)
+        run.train(changed, tmp_path, TINY, BATCH, RECIPE)
     # A run that was begun before a setting was there has its default.
     file = tmp_path / "config.json"
     config = json.loads(file.read_text())
     del config["recipe"]["temperature"], config["model"]["dense_init"]
     file.write_text(json.dumps(config))
     # A finished run is left as it is.
-    assert training.train(data_dir, tmp_path, TINY, BATCH, RECIPE).step == 6
+    assert run.train(data_dir, tmp_path, TINY, BATCH, RECIPE).step == 6
     np.testing.assert_array_equal(weights(tmp_path), before)
 
 
 def test_a_data_set_without_validation_trains_on_its_loss(tmp_path):
     data = tracks.data_set_dir(tmp_path / "data", {"train": 4})
-    state = training.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
+    state = run.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
     assert "val_auc" not in state.metrics
     assert state.best_step is not None
 
@@ -131,7 +131,7 @@ def test_a_data_set_without_validation_trains_on_its_loss(tmp_path):
 def test_a_loss_that_is_no_number_ends_the_run_and_says_where(data_dir, tmp_path):
     wild = dataclasses.replace(RECIPE, learning_rate=1e38)
     with pytest.raises(InputError, match=r"infinite at step \d: loss/total.*visual"):
-        training.train(data_dir, tmp_path, TINY, BATCH, wild)
+        run.train(data_dir, tmp_path, TINY, BATCH, wild)
     assert checkpoints.latest_state(tmp_path) is None
 
 
@@ -139,7 +139,7 @@ def test_one_class_teaches_nothing_without_mismatches(tmp_path):
     data = tracks.data_set_dir(tmp_path / "data", {"train": 1})
     alone = dataclasses.replace(RECIPE, mismatch_weight=0.0)
     with pytest.raises(InputError, match="3 chunks of real videos and 0 of fakes"):
-        training.train(data, tmp_path / "run", TINY, BATCH, alone)
+        run.train(data, tmp_path / "run", TINY, BATCH, alone)
 
 
 def test_a_damaged_data_set_is_named(tmp_path):
@@ -149,7 +149,7 @@ def test_a_damaged_data_set_is_named(tmp_path):
     content[len(content) // 2] ^= 255
     shard.write_bytes(content)
     with pytest.raises(InputError, match="cannot be read any more.*damaged"):
-        training.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
+        run.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
 
 
 def test_scores_have_a_row_for_every_video_and_chunk(data_dir, tmp_path):

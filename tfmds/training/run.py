@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmds import board, spec, strategies, train_step
+from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet
@@ -21,8 +21,9 @@ from tfmds.models.two_stream import (
     two_stream,
     with_pairwise_distance,
 )
-from tfmds.training_loop import Loop
-from tfmds.validation import Validation
+from tfmds.training import board, step, strategies
+from tfmds.training.loop import Loop
+from tfmds.training.validation import Validation
 
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine")
@@ -155,7 +156,7 @@ def train(
     state = checkpoints.latest_state(workdir) or checkpoints.State()
     if state.step:
         checkpoints.restore(workdir, model, state)
-    train_step.place_dropout(model, state.step)
+    step.place_dropout(model, state.step)
 
     view = input_pipeline.ViewConfig(model_config.image_size, model_config.region)
     shards = [os.fspath(path) for path in data_set.shards("train")]
@@ -181,7 +182,7 @@ def train(
     loop = Loop(
         workdir=workdir,
         model=model,
-        train_step=train_step.make(model, terms(recipe), weights, strategy),
+        train_step=step.make(model, terms(recipe), weights, strategy),
         validation=Validation(data_set, view, batch.size, model),
         board=board.Board(workdir, config, is_chief, running.profile_steps),
         epochs=recipe.epochs,
@@ -278,7 +279,7 @@ def _class_weights(counts: tuple[int, int]) -> tf.Tensor:
     return tf.constant([sum(counts) / (2 * count) for count in present], tf.float32)
 
 
-def terms(recipe: Recipe) -> train_step.Terms:
+def terms(recipe: Recipe) -> step.Terms:
     """Output, loss and weight of each term, by name."""
     heads = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return {

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfmds.board import Board
 from tfmds.common.errors import InputError
 from tfmds.models import checkpoints
-from tfmds.validation import Validation
+from tfmds.training.board import Board
+from tfmds.training.validation import Validation
 
 # Figures of so many steps are fetched together.
 _STEPS_AT_ONCE = 20

@@ -23,7 +23,7 @@ from tensorboard.plugins.pr_curve import summary as pr_curve
 from tfmds import spec
 from tfmds.evaluation.metrics import Sample
 from tfmds.reporting import plots
-from tfmds.validation import Result, Samples
+from tfmds.training.validation import Result, Samples
 
 LOGS = "logs"
 

@@ -2,12 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from tfmds.fused_batch_norm import with_fused_batch_norm
 from tfmds.models.two_stream import (
     TwoStreamConfig,
     split_at_embeddings,
     two_stream,
 )
+from tfmds.training.fused_batch_norm import with_fused_batch_norm
 
 NORM = "visual_stage2_block1_bn1"
 

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmds import strategies
-from tfmds.fused_batch_norm import with_fused_batch_norm
 from tfmds.models.two_stream import split_at_embeddings
+from tfmds.training import strategies
+from tfmds.training.fused_batch_norm import with_fused_batch_norm
 
 # By the name of a loss term: the output it judges, the loss, and its weight.
 Terms = Mapping[str, tuple[str, keras.losses.Loss, float]]
