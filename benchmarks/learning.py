@@ -137,7 +137,7 @@ def run(*words: str) -> None:
 
 def train(data: pathlib.Path, name: str) -> pathlib.Path:
     workdir = pathlib.Path(_WORKDIR.value) / f"{name}-{_CONFIG.value}"
-    config = pathlib.Path(scorer.__file__).parent / "configs" / _CONFIG.value
+    config = pathlib.Path(scorer.__file__).parents[1] / "configs" / _CONFIG.value
     run(
         "tfmds.train",
         f"--flagfile={config}.flags",
