@@ -18,8 +18,8 @@ import time
 import numpy as np
 from absl import flags
 
-from tfmds import exported
 from tfmds.common import app
+from tfmds.exporting import export_info
 
 _MODEL = flags.DEFINE_string("model", None, "A run of tfmds.train.", required=True)
 _CHUNKS = flags.DEFINE_integer("chunks", 8, "Chunks that are scored at a time.")
@@ -77,7 +77,7 @@ def _onnx(path: str):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(
-        os.path.join(path, exported.OTHER_FILES["onnx"])
+        os.path.join(path, export_info.OTHER_FILES["onnx"])
     )
     return lambda batch: session.run(["distance"], batch)[0]
 
@@ -87,7 +87,7 @@ def _litert(path: str):
 
     cores = len(os.sched_getaffinity(0))
     network = interpreter.Interpreter(
-        os.path.join(path, exported.OTHER_FILES["litert"]), num_threads=cores
+        os.path.join(path, export_info.OTHER_FILES["litert"]), num_threads=cores
     ).get_signature_runner()
     return lambda batch: network(**batch)["distance"]
 
@@ -104,8 +104,8 @@ def _megabytes(path: str) -> float:
 
 
 def _export(model: str, folder: str) -> dict[str, str]:
-    from tfmds import exporting
     from tfmds.evaluation import thresholds
+    from tfmds.exporting import saved_model
     from tfmds.models import checkpoints
 
     threshold = os.path.join(folder, thresholds.FILE)
@@ -114,9 +114,9 @@ def _export(model: str, folder: str) -> dict[str, str]:
     )
     return {
         name: os.fspath(
-            exporting.export(model, threshold, os.path.join(folder, name), name)
+            saved_model.export(model, threshold, os.path.join(folder, name), name)
         )
-        for name in exporting.FORMATS
+        for name in saved_model.FORMATS
     }
 
 

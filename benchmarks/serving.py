@@ -100,12 +100,13 @@ def main() -> None:
     path = app.arguments()[0]
     import tensorflow as tf
 
-    from tfmds import detection, exporting
+    from tfmds import detection
     from tfmds.data import records
     from tfmds.data.manifest import Video
+    from tfmds.exporting import saved_model
     from tfmds.preprocessing.tracks import read_tracks
 
-    model = exporting.load(_MODEL.value)
+    model = saved_model.load(_MODEL.value)
     spec = model.spec
     segment = next(iter(read_tracks(path, chunk_spec=spec)))
     second = dataclasses.replace(

@@ -72,10 +72,10 @@ def threshold_file(run_dir, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def export_dir(run_dir, threshold_file, tmp_path_factory) -> pathlib.Path:
     """That run as a SavedModel."""
-    from tfmds import exporting
+    from tfmds.exporting import saved_model
 
     path = tmp_path_factory.mktemp("export") / "model"
-    exporting.export(run_dir, threshold_file, path)
+    saved_model.export(run_dir, threshold_file, path)
     return path
 
 

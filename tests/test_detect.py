@@ -13,7 +13,8 @@ import time
 import pytest
 
 from tests.conftest import run_program
-from tfmds import exported, workers
+from tfmds import workers
+from tfmds.exporting import export_info
 
 
 def detect(*words: object) -> subprocess.CompletedProcess:
@@ -74,8 +75,8 @@ def test_a_folder_is_judged_once_and_a_killed_run_goes_on(export_dir, folder, tm
 def test_a_process_that_dies_or_hangs_costs_its_video_only(
     export_dir, folder, tmp_path
 ):
-    model = str(exported.find(export_dir))
-    threshold = exported.read_info(model).threshold
+    model = str(export_info.find(export_dir))
+    threshold = export_info.read_info(model).threshold
     # Whoever opens a pipe without a writer waits for ever.
     os.mkfifo(tmp_path / "hangs.mp4")
     paths = [str(folder / "a.mp4"), str(folder / "b.mp4"), str(tmp_path / "hangs.mp4")]

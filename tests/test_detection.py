@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 
 from tests import media
-from tfmds import detection, exporting, spec
+from tfmds import detection, spec
 from tfmds.common.errors import InputError
+from tfmds.exporting import saved_model
 from tfmds.track_choice import TrackChoice
 
 
 @pytest.fixture(scope="session")
 def model(export_dir):
-    return exporting.load(export_dir)
+    return saved_model.load(export_dir)
 
 
 def test_judges_every_whole_second_of_a_face(model, clip):

@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
-from tfmds import exported, remote
+from tfmds import remote
 from tfmds.common.errors import InputError
+from tfmds.exporting import export_info
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def server():
 
 @pytest.fixture
 def about(export_dir):
-    return (export_dir / "1" / "assets" / exported.INFO_FILE).read_text()
+    return (export_dir / "1" / "assets" / export_info.INFO_FILE).read_text()
 
 
 def test_a_model_tells_what_it_is_and_answers_distances(
@@ -53,7 +54,7 @@ def test_a_model_tells_what_it_is_and_answers_distances(
     server.answers = [(503, {"error": "busy"}), (200, {"outputs": [about]})]
     server.answers.append((200, {"outputs": {"distance": [0.5, 0.25], "example": [0]}}))
     model = remote.connect(server.url)
-    info = exported.read_info(exported.find(export_dir))
+    info = export_info.read_info(export_info.find(export_dir))
     assert (model.spec, model.threshold) == (info.spec, info.threshold)
     assert model.distances([b"\xff", b""]).tolist() == [0.5, 0.25]
     path, headers, body = server.asked[-1]

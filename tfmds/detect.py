@@ -20,10 +20,11 @@ from collections.abc import Collection, Iterator
 from absl import flags
 from tqdm import tqdm
 
-from tfmds import exported, results, spec, videos, workers
+from tfmds import results, spec, videos, workers
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
 from tfmds.evaluation.judgement import VideoJudgement
+from tfmds.exporting import export_info
 from tfmds.track_choice import TrackChoice
 
 _MODEL = flags.DEFINE_string(
@@ -145,16 +146,16 @@ def exit_code(outcomes: Collection[str], num_bad_inputs: int) -> int:
     return int("fake" in outcomes)
 
 
-def _setup() -> tuple[workers.Setup, exported.ExportInfo]:
+def _setup() -> tuple[workers.Setup, export_info.ExportInfo]:
     setup = workers.Setup(
         hop_seconds=_HOP.value, tracks=TrackChoice.parse(_TRACKS.value)
     )
     if not _SERVER.value:
         # TensorFlow starts slowly: a wrong command is answered without it.
-        folder = exported.find(_MODEL.value)
+        folder = export_info.find(_MODEL.value)
         return (
             dataclasses.replace(setup, model=os.fspath(folder)),
-            exported.read_info(folder),
+            export_info.read_info(folder),
         )
     if _MODEL.value:
         raise InputError("--model and --server exclude each other; choose one")
@@ -182,7 +183,7 @@ def _paths() -> tuple[list[str], int]:
 
 
 def _judge(
-    paths: list[str], setup: workers.Setup, info: exported.ExportInfo
+    paths: list[str], setup: workers.Setup, info: export_info.ExportInfo
 ) -> Iterator[VideoJudgement]:
     """Judges, and tells about it: a line a video, and a bar on a terminal."""
     if not paths:
@@ -261,7 +262,7 @@ def _without_faces(judgement: VideoJudgement) -> VideoJudgement:
     return dataclasses.replace(judgement, chunks=tuple(chunks))
 
 
-def _provenance(info: exported.ExportInfo) -> dict[str, str]:
+def _provenance(info: export_info.ExportInfo) -> dict[str, str]:
     packages = ("tfmds", "tensorflow", "mtcnn", "av")
     model = _SERVER.value or _MODEL.value or "that of the package"
     return {

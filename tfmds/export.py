@@ -9,8 +9,8 @@ write the network alone, for other runtimes.
 
 from absl import flags
 
-from tfmds import exporting
 from tfmds.common import app
+from tfmds.exporting import saved_model
 from tfmds.models import checkpoints
 
 _MODEL = flags.DEFINE_string(
@@ -23,13 +23,13 @@ _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Where the export goes.", required=True
 )
 _FORMAT = flags.DEFINE_enum(
-    "format", exporting.FORMATS[0], exporting.FORMATS, "What to write."
+    "format", saved_model.FORMATS[0], saved_model.FORMATS, "What to write."
 )
 
 
 def main() -> None:
     """Flags to one call."""
-    folder = exporting.export(
+    folder = saved_model.export(
         _MODEL.value, _THRESHOLD.value, _OUTPUT_DIR.value, _FORMAT.value
     )
     print(f"Exported to {folder}.")
@@ -39,7 +39,7 @@ def main() -> None:
             " its batch norms stay, and a distance depends on what else is in its"
             " batch."
         )
-    if _FORMAT.value == exporting.FORMATS[0]:
+    if _FORMAT.value == saved_model.FORMATS[0]:
         print(f"Use it: python -m tfmds.detect --model={_OUTPUT_DIR.value} VIDEO...")
 
 

@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from tfmds.common.errors import InputError
-from tfmds.exported import ExportInfo
+from tfmds.exporting.export_info import ExportInfo
 
 # Environment variable with the token of a server that asks for one.
 TOKEN = "TFMDS_TOKEN"

@@ -11,9 +11,9 @@ import os
 
 from absl import flags
 
-from tfmds import exported
 from tfmds.common import app
 from tfmds.common.errors import InputError
+from tfmds.exporting import export_info
 from tfmds.serving.settings import Settings
 
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
@@ -87,7 +87,7 @@ def main() -> None:
         ) from e
     values = {name: flag.value for name, flag in _SETTINGS.items()}
     # A wrong path is told at once, before any process looks at it.
-    values["model"] = str(exported.find(values["model"]))
+    values["model"] = str(export_info.find(values["model"]))
     values["token"] = values["token"] or os.environ.get("TFMDS_TOKEN", "")
     host = f"[{_HOST.value}]" if ":" in _HOST.value else _HOST.value
     values["allowed_hosts"] = (

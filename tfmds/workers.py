@@ -212,6 +212,6 @@ def _load(setup: Setup):
         from tfmds import remote
 
         return remote.connect(setup.server)
-    from tfmds import exporting
+    from tfmds.exporting import saved_model
 
-    return exporting.load(setup.model)
+    return saved_model.load(setup.model)

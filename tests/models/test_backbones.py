@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from tests.models.test_two_stream import chunks
-from tfmds import exporting
 from tfmds.evaluation import thresholds
+from tfmds.exporting import saved_model
 from tfmds.models.checkpoints import State, save, write_config
 from tfmds.models.losses import ContrastiveLoss
 from tfmds.models.two_stream import TwoStreamConfig, count_parameters, two_stream
@@ -81,8 +81,8 @@ def test_a_step_trains_and_the_network_exports(backbone, tmp_path):
     save(tmp_path, model, State(step=1))
     threshold = tmp_path / "threshold.json"
     thresholds.write(threshold, thresholds.Threshold(0.5))
-    exporting.export(tmp_path, threshold, tmp_path / "export")
-    exported = exporting.load(tmp_path / "export").signatures["serving_default"]
+    saved_model.export(tmp_path, threshold, tmp_path / "export")
+    exported = saved_model.load(tmp_path / "export").signatures["serving_default"]
     got = exported(**{name: tf.constant(value) for name, value in batch.items()})
     expected = model.predict_on_batch(batch)["distance"]
     np.testing.assert_allclose(got["distance"], expected, rtol=1e-3)

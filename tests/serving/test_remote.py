@@ -1,9 +1,10 @@
-from tfmds import detection, exporting, remote
+from tfmds import detection, remote
+from tfmds.exporting import saved_model
 
 
 def test_the_service_judges_as_the_model_it_serves(service, export_dir, clip):
     served = remote.connect(f"{service.url}/v1/models/mds")
-    local = exporting.load(export_dir)
+    local = saved_model.load(export_dir)
     assert (served.spec, served.threshold) == (local.spec, local.threshold)
     judgement = detection.judge(served, clip)
     assert judgement.status == "ok"

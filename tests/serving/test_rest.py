@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests import tracks
-from tfmds import exporting
+from tfmds.exporting import saved_model
 
 PREDICT = "/v1/models/mds:predict"
 
@@ -33,7 +33,7 @@ def b64(data: bytes) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def signatures(export_dir):
-    return exporting.load(export_dir).signatures
+    return saved_model.load(export_dir).signatures
 
 
 def expected(signatures, batch):

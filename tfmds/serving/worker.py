@@ -39,11 +39,11 @@ class Worker:
 
     def run(self) -> None:
         """Loads the model and works until the service is gone."""
-        from tfmds import exporting
+        from tfmds.exporting import saved_model
         from tfmds.serving import predict
 
         try:
-            self._model = exporting.load(self._settings["model"])
+            self._model = saved_model.load(self._settings["model"])
         except InputError as e:
             self._say({"kind": "failed", "error": str(e)})
             return
@@ -260,11 +260,11 @@ def _limited_memory(megabytes: int) -> Iterator[None]:
 
 def _find_saved_model(export_dir: str) -> tuple[bytes, int]:
     """The graph of an export and its version: a folder of that number, else 1."""
-    from tfmds import exported
+    from tfmds.exporting import export_info
 
-    path = exported.find(export_dir)
+    path = export_info.find(export_dir)
     version = int(path.name) if path.name.isdecimal() else 1
-    return (path / exported.SAVED_MODEL).read_bytes(), version
+    return (path / export_info.SAVED_MODEL).read_bytes(), version
 
 
 def main() -> None:

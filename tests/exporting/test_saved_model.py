@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from tests import tracks
-from tfmds import exported, exporting
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
 from tfmds.evaluation import thresholds
+from tfmds.exporting import export_info, saved_model
 from tfmds.models import checkpoints
 
 
@@ -26,8 +26,8 @@ def chunks(n: int, size: int = 224) -> dict[str, np.ndarray]:
 
 def test_export_answers_as_the_keras_model_does(run_dir, export_dir):
     batch = chunks(3)
-    exported = exporting.load(export_dir).signatures["serving_default"]
-    got = exported(**{name: tf.constant(value) for name, value in batch.items()})
+    export_info = saved_model.load(export_dir).signatures["serving_default"]
+    got = export_info(**{name: tf.constant(value) for name, value in batch.items()})
     model, config, _ = checkpoints.load_model(run_dir)
     view = input_pipeline.ViewConfig(config.image_size, config.region)
     batch["frames"] = input_pipeline.crop_frames(batch["frames"], view)
@@ -45,7 +45,7 @@ def test_examples_are_cut_into_chunks_and_scored_as_crops_are(export_dir):
         tracks.record(videos[0], num_frames=95, start_seconds=2.0, seed=40),
         tracks.record(videos[1], num_frames=60, seed=90),
     ]
-    signatures = exporting.load(export_dir).signatures
+    signatures = saved_model.load(export_dir).signatures
     got = signatures["examples"](examples=tf.constant(records))
     assert got["example"].numpy().tolist() == [0, 0, 0, 1, 1]
     assert got["start_seconds"].numpy().tolist() == [2, 3, 4, 0, 1]
@@ -73,7 +73,7 @@ def test_spec_and_threshold_travel_inside(export_dir, run_dir, tmp_path):
     moved = tmp_path / "moved"
     export_dir.rename(moved)
     try:
-        loaded = exporting.load(moved)
+        loaded = saved_model.load(moved)
     finally:
         moved.rename(export_dir)
     assert loaded.spec == tracks.SPEC
@@ -85,20 +85,20 @@ def test_a_threshold_of_another_model_is_refused(run_dir, tmp_path):
     path = tmp_path / "threshold.json"
     thresholds.write(path, thresholds.Threshold(0.5, model_id="other"))
     with pytest.raises(InputError, match="chosen with the model other"):
-        exporting.export(run_dir, path, tmp_path / "export")
+        saved_model.export(run_dir, path, tmp_path / "export")
     assert not (tmp_path / "export").exists()
 
 
 def test_foreign_files_are_not_overwritten(run_dir, threshold_file, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="no export"):
-        exporting.export(run_dir, threshold_file, tmp_path)
+        saved_model.export(run_dir, threshold_file, tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 def test_a_folder_that_is_no_export_or_an_old_one_is_refused(export_dir, tmp_path):
     with pytest.raises(InputError, match="not an exported model"):
-        exporting.load(tmp_path)
+        saved_model.load(tmp_path)
     copy = tmp_path / "2"
     shutil.copytree(export_dir / "1", copy)
     info = copy / "assets" / "tfmds_export.json"
@@ -110,17 +110,17 @@ def test_a_folder_that_is_no_export_or_an_old_one_is_refused(export_dir, tmp_pat
     ):
         info.write_text(damage)
         with pytest.raises(InputError, match=message):
-            exporting.load(tmp_path)
+            saved_model.load(tmp_path)
     info.write_text(json.dumps(about))
     (copy / "saved_model.pb").write_bytes(b"no graph")
     with pytest.raises(InputError, match="damaged"):
-        exporting.load(tmp_path)
+        saved_model.load(tmp_path)
 
 
 def test_without_weights_of_its_own_the_package_asks_for_a_model(monkeypatch, tmp_path):
-    monkeypatch.setattr(exported, "_STARTER", tmp_path / "none")
+    monkeypatch.setattr(export_info, "_STARTER", tmp_path / "none")
     with pytest.raises(InputError, match="name one with --model"):
-        exported.find(None)
+        export_info.find(None)
 
 
 def test_each_export_is_the_next_version_and_the_newest_is_used(
@@ -129,10 +129,10 @@ def test_each_export_is_the_next_version_and_the_newest_is_used(
     path = tmp_path / thresholds.FILE
     thresholds.write(path, thresholds.Threshold(0.7))
     shutil.copytree(export_dir, tmp_path / "export")
-    written = exporting.export(run_dir, path, tmp_path / "export")
+    written = saved_model.export(run_dir, path, tmp_path / "export")
     assert written.name == "2"
-    assert exporting.load(tmp_path / "export").threshold.value == 0.7
-    assert exporting.load(tmp_path / "export" / "1").threshold.value == 0.5
+    assert saved_model.load(tmp_path / "export").threshold.value == 0.7
+    assert saved_model.load(tmp_path / "export" / "1").threshold.value == 0.5
 
 
 def test_nothing_that_only_training_needs_is_exported(export_dir):
@@ -145,18 +145,18 @@ def test_nothing_that_only_training_needs_is_exported(export_dir):
 
 
 def test_an_export_tells_about_itself_over_the_wire(export_dir):
-    about = exporting.load(export_dir).signatures["about"](tf.constant(["", ""]))
+    about = saved_model.load(export_dir).signatures["about"](tf.constant(["", ""]))
     said = [json.loads(text) for text in about["about"].numpy()]
     assert said[0] == said[1]
-    info = exported.ExportInfo.from_json(said[0], "the wire")
-    assert info == exported.read_info(exported.find(export_dir))
+    info = export_info.ExportInfo.from_json(said[0], "the wire")
+    assert info == export_info.read_info(export_info.find(export_dir))
 
 
 def test_warm_up_requests_can_be_asked(export_dir):
     from tensorflow_serving.apis import prediction_log_pb2
 
     path = export_dir / "1" / "assets.extra" / "tf_serving_warmup_requests"
-    signatures = exporting.load(export_dir).signatures
+    signatures = saved_model.load(export_dir).signatures
     asked = []
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         log = prediction_log_pb2.PredictionLog.FromString(record)
@@ -177,16 +177,16 @@ def test_other_formats_answer_the_same(run_dir, export_dir, threshold_file, tmp_
     size = about["model"]["image_size"]
     view = input_pipeline.ViewConfig(size, about["model"]["region"])
     batch = chunks(3)
-    exported_model = exporting.load(export_dir).signatures["serving_default"]
+    exported_model = saved_model.load(export_dir).signatures["serving_default"]
     expected = exported_model(**{k: tf.constant(v) for k, v in batch.items()})
     batch["frames"] = input_pipeline.crop_frames(batch["frames"], view).numpy()
 
-    path = exporting.export(run_dir, threshold_file, tmp_path / "onnx", "onnx")
+    path = saved_model.export(run_dir, threshold_file, tmp_path / "onnx", "onnx")
     session = onnxruntime.InferenceSession(str(path / "model.onnx"))
     names = [output.name for output in session.get_outputs()]
     onnx = dict(zip(names, session.run(None, batch), strict=True))
 
-    path = exporting.export(run_dir, threshold_file, tmp_path / "litert", "litert")
+    path = saved_model.export(run_dir, threshold_file, tmp_path / "litert", "litert")
     runner = interpreter.Interpreter(str(path / "model.tflite"))
     litert = runner.get_signature_runner()(**batch)
     for got in (onnx, litert):
@@ -194,4 +194,4 @@ def test_other_formats_answer_the_same(run_dir, export_dir, threshold_file, tmp_
         for name, value in expected.items():
             np.testing.assert_allclose(got[name], value, atol=1e-4)
     with pytest.raises(InputError, match="for other runtimes"):
-        exporting.load(path)
+        saved_model.load(path)

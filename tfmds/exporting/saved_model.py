@@ -14,19 +14,19 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
-from tfmds import exported
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, records
 from tfmds.data.input_pipeline import ViewConfig
 from tfmds.data.manifest import Video
 from tfmds.evaluation import thresholds
-from tfmds.exported import ExportInfo
+from tfmds.exporting import export_info
+from tfmds.exporting.export_info import ExportInfo
 from tfmds.models import checkpoints
 from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import TwoStreamConfig
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
 
-FORMATS = ("saved_model", *exported.OTHER_FILES)
+FORMATS = ("saved_model", *export_info.OTHER_FILES)
 # Packages that write a format, and the extra of setup.cfg that brings them.
 _NEEDS = {"onnx": ("tf2onnx", "onnx")}
 # The first that was found to write the other formats well; it needs Python 3.11.
@@ -87,7 +87,7 @@ def export(
                 f" with pip install 'tfmds[{export_format}]'"
             )
     version = tuple(int(part) for part in keras.__version__.split(".")[:2])
-    if export_format in exported.OTHER_FILES and version < _LEAST_KERAS:
+    if export_format in export_info.OTHER_FILES and version < _LEAST_KERAS:
         raise InputError(
             f"the format {export_format} needs Keras 3.15, which needs Python 3.11;"
             f" here is {keras.__version__}"
@@ -115,21 +115,21 @@ def export(
     _check_ours(output_dir)
     model = fold_batch_norm(model)
     if export_format == "saved_model":
-        final = output_dir / str(exported.newest_version(output_dir) + 1)
+        final = output_dir / str(export_info.newest_version(output_dir) + 1)
         with _making(final) as folder:
             _save(model, config, spec, about, folder)
     else:
         final = output_dir
         with _making(final) as folder:
             _convert(model, config, spec, export_format, folder)
-            (folder / exported.INFO_FILE).write_text(about)
+            (folder / export_info.INFO_FILE).write_text(about)
     return final
 
 
 def _check_ours(output_dir: epath.Path) -> None:
     if not output_dir.exists():
         return
-    ours = {exported.INFO_FILE, *exported.OTHER_FILES.values()}
+    ours = {export_info.INFO_FILE, *export_info.OTHER_FILES.values()}
     foreign = not output_dir.is_dir() or any(
         not (path.name.isdecimal() or path.name.startswith(".") or path.name in ours)
         for path in output_dir.iterdir()
@@ -163,7 +163,7 @@ def _save(
     view = ViewConfig(config.image_size, config.region)
     module = _Detector(model, spec, view, about)
     with tempfile.TemporaryDirectory() as assets:
-        asset = os.path.join(assets, exported.INFO_FILE)
+        asset = os.path.join(assets, export_info.INFO_FILE)
         with open(asset, "w") as f:
             f.write(about)
         module.info = tf.saved_model.Asset(asset)
@@ -225,7 +225,7 @@ def _convert(
     network = keras.Model({"frames": frames, "mfcc": mfcc}, _answers(outputs))
     # Keras writes only what was called once.
     network({name: np.zeros((1, *x.shape[1:])) for name, x in network.input.items()})
-    path = folder / exported.OTHER_FILES[export_format]
+    path = folder / export_info.OTHER_FILES[export_format]
     network.export(str(path), format=export_format, verbose=False)
 
 
@@ -251,8 +251,8 @@ def load(export_dir: os.PathLike | str | None) -> ExportedModel:
     Raises:
       InputError: The directory holds no export, or one of another version.
     """
-    path = exported.find(export_dir)
-    info = exported.read_info(path)
+    path = export_info.find(export_dir)
+    info = export_info.read_info(path)
     try:
         module = tf.saved_model.load(str(path))
     except (OSError, ValueError, tf.errors.OpError) as e:

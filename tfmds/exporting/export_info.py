@@ -22,7 +22,7 @@ SAVED_MODEL = "saved_model.pb"
 # Exports for other runtimes, by format.
 OTHER_FILES = {"onnx": "model.onnx", "litert": "model.tflite"}
 # The weights that come with the package; README.md in it is their card.
-_STARTER = epath.Path(__file__).parent / "starter"
+_STARTER = epath.Path(__file__).parents[1] / "starter"
 
 
 @dataclasses.dataclass(frozen=True)
