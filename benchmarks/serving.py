@@ -100,9 +100,9 @@ def main() -> None:
     path = app.arguments()[0]
     import tensorflow as tf
 
-    from tfmds import detection
     from tfmds.data import records
     from tfmds.data.manifest import Video
+    from tfmds.detection import judging
     from tfmds.exporting import saved_model
     from tfmds.preprocessing.tracks import read_tracks
 
@@ -140,7 +140,7 @@ def main() -> None:
     prepare = mean_seconds(
         lambda: list(read_tracks(path, chunk_spec=spec)), _SECONDS.value
     )
-    judge = mean_seconds(lambda: detection.judge(model, path), _SECONDS.value)
+    judge = mean_seconds(lambda: judging.judge(model, path), _SECONDS.value)
     with service(_MODEL.value) as client:
         print("| one chunk a request | MB | at once | requests/s | 95th percentile |")
         print("| --- | --- | --- | --- | --- |")

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.conftest import run_program
-from tfmds import workers
+from tfmds.detection import pool
 from tfmds.exporting import export_info
 
 
@@ -86,8 +86,8 @@ def test_a_process_that_dies_or_hangs_costs_its_video_only(
             for child in multiprocessing.active_children():
                 child.kill()
 
-    died, good, hung = workers.judge_all(
-        paths, workers.Setup(model), threshold, 1, crash, max_idle_seconds=20
+    died, good, hung = pool.judge_all(
+        paths, pool.Setup(model), threshold, 1, crash, max_idle_seconds=20
     )
     assert (died.path, died.status) == (paths[0], "decode_error")
     assert "SIGKILL" in died.reason

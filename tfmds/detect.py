@@ -20,12 +20,13 @@ from collections.abc import Collection, Iterator
 from absl import flags
 from tqdm import tqdm
 
-from tfmds import results, spec, videos, workers
+from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
+from tfmds.detection import inputs, pool, results
+from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.exporting import export_info
-from tfmds.track_choice import TrackChoice
 
 _MODEL = flags.DEFINE_string(
     "model", None, "A folder that tfmds.export wrote; without it the package's own."
@@ -146,10 +147,8 @@ def exit_code(outcomes: Collection[str], num_bad_inputs: int) -> int:
     return int("fake" in outcomes)
 
 
-def _setup() -> tuple[workers.Setup, export_info.ExportInfo]:
-    setup = workers.Setup(
-        hop_seconds=_HOP.value, tracks=TrackChoice.parse(_TRACKS.value)
-    )
+def _setup() -> tuple[pool.Setup, export_info.ExportInfo]:
+    setup = pool.Setup(hop_seconds=_HOP.value, tracks=TrackChoice.parse(_TRACKS.value))
     if not _SERVER.value:
         # TensorFlow starts slowly: a wrong command is answered without it.
         folder = export_info.find(_MODEL.value)
@@ -159,7 +158,7 @@ def _setup() -> tuple[workers.Setup, export_info.ExportInfo]:
         )
     if _MODEL.value:
         raise InputError("--model and --server exclude each other; choose one")
-    from tfmds import remote
+    from tfmds.detection import remote
 
     return dataclasses.replace(setup, server=_SERVER.value), remote.connect(
         _SERVER.value
@@ -170,12 +169,12 @@ def _paths() -> tuple[list[str], int]:
     """All videos, each once, and how many inputs were none."""
     named = list(app.arguments())
     if _LIST.value:
-        named += videos.read_list(_LIST.value)
+        named += inputs.read_list(_LIST.value)
     paths: dict[str, None] = {}
     num_bad_inputs = 0
     for name in named:
         try:
-            paths.update(dict.fromkeys(videos.find_videos(name)))
+            paths.update(dict.fromkeys(inputs.find_videos(name)))
         except InputError as e:
             print(f"error: {e}", file=sys.stderr)
             num_bad_inputs += 1
@@ -183,7 +182,7 @@ def _paths() -> tuple[list[str], int]:
 
 
 def _judge(
-    paths: list[str], setup: workers.Setup, info: export_info.ExportInfo
+    paths: list[str], setup: pool.Setup, info: export_info.ExportInfo
 ) -> Iterator[VideoJudgement]:
     """Judges, and tells about it: a line a video, and a bar on a terminal."""
     if not paths:
@@ -213,7 +212,7 @@ def _judge(
                     bar.set_postfix(mds=f"{mds:.3f}", refresh=False)
                 bar.update(round(seconds) - bar.n)
 
-        for judgement in workers.judge_all(
+        for judgement in pool.judge_all(
             paths, setup, info.threshold, num_workers, show
         ):
             with tqdm.external_write_mode():

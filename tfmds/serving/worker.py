@@ -142,8 +142,8 @@ class Worker:
 
     def _judge(self, asked: messages.Header) -> None:
         """Writes what is said of a video beside it."""
-        from tfmds import detection
         from tfmds.common import files
+        from tfmds.detection import judging
         from tfmds.preprocessing.options import Options
         from tfmds.reporting import video_page
         from tfmds.serving import jobs
@@ -158,7 +158,7 @@ class Worker:
         try:
             with _limited_memory(self._settings["max_job_mb"]):
                 seconds = self._check(path)
-                judgement = detection.judge(
+                judgement = judging.judge(
                     self._model,
                     path,
                     options,

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from tfmds import results
 from tfmds.common.errors import InputError
+from tfmds.detection import results
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from tfmds import remote
 from tfmds.common.errors import InputError
+from tfmds.detection import remote
 from tfmds.exporting import export_info
 
 

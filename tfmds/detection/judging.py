@@ -11,11 +11,11 @@ import numpy as np
 from tfmds import spec
 from tfmds.data import records
 from tfmds.data.manifest import Video
+from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.preprocessing.options import Options
 from tfmds.preprocessing.tracks import read_tracks
-from tfmds.track_choice import TrackChoice
 
 # Chunks that go through the network together, at most.
 _BATCH_SIZE = 8

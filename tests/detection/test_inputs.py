@@ -2,15 +2,15 @@ import os
 
 import pytest
 
-from tfmds import videos
 from tfmds.common.errors import InputError
+from tfmds.detection import inputs
 
 
 def test_videos_of_a_folder_are_found_below_it_and_in_order(tmp_path):
     for name in ("b.mp4", "sub/a.MOV", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [os.path.relpath(p, tmp_path) for p in videos.find_videos(str(tmp_path))]
+    found = [os.path.relpath(p, tmp_path) for p in inputs.find_videos(str(tmp_path))]
     assert found == ["b.mp4", "sub/a.MOV"]
 
 
@@ -18,10 +18,10 @@ def test_a_pattern_finds_files_of_any_name(tmp_path):
     for name in ("b.mp4", "sub/a.dat", "c.txt", "[x].mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = videos.find_videos(f"{tmp_path}/**/*.[dm]*")
+    found = inputs.find_videos(f"{tmp_path}/**/*.[dm]*")
     assert [os.path.basename(p) for p in found] == ["[x].mp4", "b.mp4", "a.dat"]
     # A file whose name looks like a pattern is that file.
-    assert len(videos.find_videos(str(tmp_path / "[x].mp4"))) == 1
+    assert len(inputs.find_videos(str(tmp_path / "[x].mp4"))) == 1
 
 
 def test_what_cannot_be_looked_at_is_named(tmp_path):
@@ -33,13 +33,13 @@ def test_what_cannot_be_looked_at_is_named(tmp_path):
         (tmp_path / "pipe", "neither a file nor a folder"),
     ):
         with pytest.raises(InputError, match=message):
-            videos.find_videos(str(path))
+            inputs.find_videos(str(path))
 
 
 def test_a_list_holds_a_path_in_each_line(tmp_path):
     path = tmp_path / "list.txt"
     path.write_bytes(b"a b.mp4\n\ncaf\xe9.mp4\r\n")
-    assert [os.fsencode(p) for p in videos.read_list(str(path))] == [
+    assert [os.fsencode(p) for p in inputs.read_list(str(path))] == [
         b"a b.mp4",
         b"caf\xe9.mp4",
     ]
@@ -54,4 +54,4 @@ def test_a_list_that_is_none_is_refused(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=message):
-        videos.read_list(str(path))
+        inputs.read_list(str(path))

@@ -11,10 +11,10 @@ from multiprocessing.connection import Connection, wait
 
 from tfmds import spec
 from tfmds.common.errors import InputError
+from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.preprocessing.options import Options
-from tfmds.track_choice import TrackChoice
 
 # Is told the video, how many seconds of it were read, how many it states (0: none), and
 # the mean distance so far (None: none yet).
@@ -179,7 +179,7 @@ def _work(connection: Connection, setup: Setup) -> None:
 
 
 def _judge(model, path: str, setup: Setup, connection: Connection) -> VideoJudgement:
-    from tfmds import detection
+    from tfmds.detection import judging
 
     total = _stated_seconds(path)
     distances: list[float] = []
@@ -188,7 +188,7 @@ def _judge(model, path: str, setup: Setup, connection: Connection) -> VideoJudge
         mean = sum(distances) / len(distances) if distances else None
         connection.send((seconds, total, mean))
 
-    return detection.judge(
+    return judging.judge(
         model,
         path,
         on_progress=tell,
@@ -209,7 +209,7 @@ def _stated_seconds(path: str) -> float:
 
 def _load(setup: Setup):
     if setup.server:
-        from tfmds import remote
+        from tfmds.detection import remote
 
         return remote.connect(setup.server)
     from tfmds.exporting import saved_model

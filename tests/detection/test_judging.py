@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from tests import media
-from tfmds import detection, spec
+from tfmds import spec
 from tfmds.common.errors import InputError
+from tfmds.detection import judging
+from tfmds.detection.track_choice import TrackChoice
 from tfmds.exporting import saved_model
-from tfmds.track_choice import TrackChoice
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +15,7 @@ def model(export_dir):
 
 
 def test_judges_every_whole_second_of_a_face(model, clip):
-    judgement = detection.judge(model, clip)
+    judgement = judging.judge(model, clip)
     assert judgement.status == spec.OK, judgement.reason
     assert [chunk.start_seconds for chunk in judgement.chunks] == [0, 1, 2]
     assert judgement.seconds_scored == pytest.approx(3)
@@ -30,26 +31,26 @@ def test_judges_every_whole_second_of_a_face(model, clip):
 )
 def test_a_file_that_is_no_video_gets_a_status(model, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    judgement = detection.judge(model, str(tmp_path / name))
+    judgement = judging.judge(model, str(tmp_path / name))
     assert judgement.status == spec.DECODE_ERROR
     assert judgement.reason
 
 
 def test_a_hop_scores_seconds_that_overlap(model, clip):
-    judgement = detection.judge(model, clip, hop_seconds=0.5)
+    judgement = judging.judge(model, clip, hop_seconds=0.5)
     starts = [chunk.start_seconds for chunk in judgement.chunks]
     assert starts == [0, 0.5, 1, 1.5, 2]
-    whole = detection.judge(model, clip)
+    whole = judging.judge(model, clip)
     by_start = {chunk.start_seconds: chunk.distance for chunk in judgement.chunks}
     for chunk in whole.chunks:
         assert by_start[chunk.start_seconds] == pytest.approx(chunk.distance, rel=1e-4)
     with pytest.raises(InputError, match="a multiple of 0.1 s"):
-        detection.judge(model, clip, hop_seconds=0.25)
+        judging.judge(model, clip, hop_seconds=0.25)
 
 
 def test_progress_and_chunks_are_told_as_they_come(model, clip):
     seconds, chunks = [], []
-    judgement = detection.judge(
+    judgement = judging.judge(
         model, clip, on_progress=seconds.append, on_chunk=chunks.append
     )
     assert tuple(chunks) == judgement.chunks
@@ -70,19 +71,19 @@ def two_heads(tmp_path_factory) -> str:
 
 
 def test_faces_that_are_not_chosen_are_told_and_not_scored(model, two_heads):
-    everyone = detection.judge(model, two_heads)
+    everyone = judging.judge(model, two_heads)
     assert everyone.tracks == (0, 1)
     large = max(everyone.chunks, key=lambda chunk: chunk.face_size)
     left, _, right, _ = large.box
     assert (left + right) / 2 == pytest.approx(130, abs=10)
     for text, reason in (("largest", "larger face"), (f"{large.track + 1}", "chosen")):
         choice = TrackChoice.parse(text)
-        judgement = detection.judge(model, two_heads, tracks=choice)
+        judgement = judging.judge(model, two_heads, tracks=choice)
         assert judgement.tracks == (large.track,)
         (skipped,) = judgement.skipped_tracks
         assert f"face {2 - large.track}" in skipped.reason
         assert reason in skipped.reason
-    nobody = detection.judge(model, two_heads, tracks=TrackChoice.parse("7"))
+    nobody = judging.judge(model, two_heads, tracks=TrackChoice.parse("7"))
     assert nobody.status == spec.NO_FACE
     assert "2 faces" in nobody.reason
 
