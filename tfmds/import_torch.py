@@ -37,22 +37,20 @@ _CALIBRATION_CHUNKS = flags.DEFINE_integer(
 def main() -> None:
     """Flags to one import."""
     # TensorFlow starts in seconds: a mistyped flag is answered without it.
-    from tfmds import torch_import, visual_statistics
+    from tfmds.importing import batch_statistics, pytorch
     from tfmds.models.two_stream import two_stream
 
-    torch_import.check_free(_OUTPUT.value)
-    checkpoint = torch_import.read(_CHECKPOINT.value)
-    config = torch_import.config_of(checkpoint, _IMAGE_SIZE.value)
+    pytorch.check_free(_OUTPUT.value)
+    checkpoint = pytorch.read(_CHECKPOINT.value)
+    config = pytorch.config_of(checkpoint, _IMAGE_SIZE.value)
     model = two_stream(config)
-    torch_import.load_weights(model, checkpoint)
+    pytorch.load_weights(model, checkpoint)
     if _CALIBRATE_ON.value:
-        batches = visual_statistics.training_batches(
+        batches = batch_statistics.training_batches(
             _CALIBRATE_ON.value, config, _CALIBRATION_CHUNKS.value
         )
-        model, config = visual_statistics.with_running_statistics(
-            model, config, batches
-        )
-    torch_import.write_run(_OUTPUT.value, model, config, checkpoint)
+        model, config = batch_statistics.with_running_statistics(model, config, batches)
+    pytorch.write_run(_OUTPUT.value, model, config, checkpoint)
     print(
         f"{_OUTPUT.value}: {config.backbone} for pictures of {config.image_size}"
         f" pixels, {model.count_params():,} numbers, {checkpoint.epoch} epochs."

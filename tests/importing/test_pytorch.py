@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from tests import tracks
-from tfmds import torch_import, visual_statistics
 from tfmds.common.errors import InputError
+from tfmds.importing import batch_statistics, pytorch
 from tfmds.models import checkpoints, losses
 from tfmds.models.two_stream import count_parameters, two_stream
 
@@ -38,10 +38,10 @@ def answers(net, batch, dtype=torch.float64) -> dict[str, np.ndarray]:
 
 
 def imported(path, image_size=None):
-    checkpoint = torch_import.read(path)
-    config = torch_import.config_of(checkpoint, image_size)
+    checkpoint = pytorch.read(path)
+    config = pytorch.config_of(checkpoint, image_size)
     model = two_stream(config)
-    torch_import.load_weights(model, checkpoint)
+    pytorch.load_weights(model, checkpoint)
     model.compile(jit_compile=False)
     return model, config
 
@@ -108,7 +108,7 @@ def test_a_calibrated_network_is_the_original_on_what_it_was_calibrated_on(small
     model, config = imported(path)
     batch = chunks(4, 32)
     expected = answers(net, batch)
-    calibrated, config = visual_statistics.with_running_statistics(
+    calibrated, config = batch_statistics.with_running_statistics(
         model, config, [batch["frames"]]
     )
     assert not config.visual_batch_statistics
@@ -124,10 +124,10 @@ def test_a_calibrated_network_is_the_original_on_what_it_was_calibrated_on(small
 def test_statistics_are_those_of_all_batches_together(small):
     model, config = imported(small[1])
     frames = chunks(6, 32)["frames"]
-    split, _ = visual_statistics.with_running_statistics(
+    split, _ = batch_statistics.with_running_statistics(
         model, config, [frames[:3], frames[3:]]
     )
-    whole, _ = visual_statistics.with_running_statistics(model, config, [frames])
+    whole, _ = batch_statistics.with_running_statistics(model, config, [frames])
     # Only the first norm is given the same numbers however they are batched.
     for a, b in zip(
         split.get_layer("visual_stem_bn").get_weights(),
@@ -153,10 +153,10 @@ def test_gradients_of_the_papers_loss_are_those_of_pytorch(small):
     loss.backward()
     assert (d.detach().numpy()[label == 0] < margin).all()
 
-    checkpoint = torch_import.read(path)
-    config = torch_import.config_of(checkpoint)
+    checkpoint = pytorch.read(path)
+    config = pytorch.config_of(checkpoint)
     model = two_stream(dataclasses.replace(config, dropout=0.0))
-    torch_import.load_weights(model, checkpoint)
+    pytorch.load_weights(model, checkpoint)
     model.compile(
         loss={
             "distance": losses.ContrastiveLoss(margin),
@@ -176,7 +176,7 @@ def test_gradients_of_the_papers_loss_are_those_of_pytorch(small):
     gradients = dict(checkpoint.weights)
     for name, parameter in net.named_parameters():
         gradients[name] = parameter.grad.float().numpy()
-    torch_import.load_weights(held, dataclasses.replace(checkpoint, weights=gradients))
+    pytorch.load_weights(held, dataclasses.replace(checkpoint, weights=gradients))
     # Biases before a batch norm have no gradient but rounding.
     floor = 1e-6 * max(np.linalg.norm(v.numpy()) for v in held.trainable_variables)
     for mine, theirs in zip(found, held.trainable_variables, strict=True):
@@ -285,10 +285,10 @@ def test_counters_of_batches_are_not_needed(small, tmp_path):
 
 
 def test_another_image_size_is_refused(small):
-    checkpoint = torch_import.read(small[1])
-    assert torch_import.config_of(checkpoint).image_size == 32
+    checkpoint = pytorch.read(small[1])
+    assert pytorch.config_of(checkpoint).image_size == 32
     with pytest.raises(InputError, match="1 to 32 pixels, image_size is 224"):
-        torch_import.config_of(checkpoint, 224)
+        pytorch.config_of(checkpoint, 224)
 
 
 class Trap:
@@ -305,17 +305,17 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, capsys, legacy):
         _use_new_zipfile_serialization=not legacy,
     )
     with pytest.raises(InputError, match="could run code"):
-        torch_import.read(path)
+        pytorch.read(path)
     assert "this code was run" not in capsys.readouterr().out
 
 
 def test_files_that_are_no_checkpoints_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        torch_import.read(tmp_path / "missing.pth.tar")
+        pytorch.read(tmp_path / "missing.pth.tar")
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "text").write_text(json.dumps({"state_dict": {}}))
     torch.save({"weights": {}}, tmp_path / "other")
     torch.save({"state_dict": {"a": 1}}, tmp_path / "numbers")
     for name in ("empty", "text", "other", "numbers"):
         with pytest.raises(InputError, match=name):
-            torch_import.read(tmp_path / name)
+            pytorch.read(tmp_path / name)
