@@ -27,7 +27,7 @@ from tests import media as make
 from tfmds.common import app
 from tfmds.data import data_set, manifest
 from tfmds.preprocessing import detector, faces, isolation, media, shots, tracks
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.picture import Picture
 from tfmds.spec import ChunkSpec
 

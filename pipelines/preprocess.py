@@ -38,7 +38,7 @@ from tfmds.common import app, files
 from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest, tfds_files
 from tfmds.preprocessing import sources
-from tfmds.preprocessing.options import TRACKS, Options
+from tfmds.preprocessing.config import TRACKS, Options
 
 _MANIFEST = flags.DEFINE_string("manifest", None, "The table of videos.", required=True)
 _OUTPUT_DIR = flags.DEFINE_string(

@@ -13,7 +13,7 @@ from tfmds import spec
 from tfmds.common import files
 from tfmds.data import data_set, manifest, records
 from tfmds.preprocessing import isolation
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from absl import flags
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.exporting import export_info
-from tfmds.serving.settings import Settings
+from tfmds.serving.config import Settings
 
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
 _PORT = flags.DEFINE_integer(

@@ -22,7 +22,7 @@ from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest
 from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import isolation
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.tracks import Summary
 
 # One worker in this process: the tests do not wait for others to start.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfmds.preprocessing import faces
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 
 OPTIONS = Options()
 

@@ -6,7 +6,7 @@ from tests import media as make
 from tests.faults import faulty  # noqa: F401
 from tfmds import spec
 from tfmds.preprocessing import isolation, tracks
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 
 
 @pytest.fixture(scope="module")

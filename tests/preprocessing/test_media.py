@@ -10,8 +10,8 @@ import pytest
 from tests import media as make
 from tfmds import spec
 from tfmds.preprocessing import media as media_lib
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.media import Media, MediaError
-from tfmds.preprocessing.options import Options
 
 SPEC = spec.ChunkSpec()
 DARK = np.full((64, 96, 3), 40, np.uint8)

@@ -6,7 +6,7 @@ import pytest
 from tests import media as make
 from tfmds import spec
 from tfmds.preprocessing import sources
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.tracks import read_tracks
 
 

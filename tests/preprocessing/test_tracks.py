@@ -6,8 +6,8 @@ import pytest
 
 from tests import media as make
 from tfmds import spec
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.mfcc import mfcc
-from tfmds.preprocessing.options import Options
 from tfmds.preprocessing.tracks import read_tracks
 
 SPEC = spec.ChunkSpec()

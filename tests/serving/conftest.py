@@ -13,7 +13,7 @@ import uvicorn
 from tests import media
 from tfmds.serving import process
 from tfmds.serving.app import create_app
-from tfmds.serving.settings import Settings
+from tfmds.serving.config import Settings
 
 
 class Service:

@@ -14,7 +14,7 @@ from tfmds.data.manifest import Video
 from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.tracks import read_tracks
 
 # Chunks that go through the network together, at most.

@@ -14,7 +14,7 @@ from tfmds.common.errors import InputError
 from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 
 # Is told the video, how many seconds of it were read, how many it states (0: none), and
 # the mean distance so far (None: none yet).

@@ -19,8 +19,8 @@ from mtcnn.utils import bboxes as boxes_lib
 from mtcnn.utils import images as images_lib
 
 from tfmds.preprocessing import faces
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.faces import Box
-from tfmds.preprocessing.options import Options
 from tfmds.preprocessing.picture import Picture, Window
 
 # Pixels that go through the detector together, at most.

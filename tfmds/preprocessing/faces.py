@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.picture import Window
 
 # A box is (left, top, right, bottom) in pixels of the upright picture.

@@ -25,8 +25,8 @@ import numpy as np
 
 from tfmds import spec
 from tfmds.data.records import TrackSegment
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.detector import shared_detector
-from tfmds.preprocessing.options import Options
 from tfmds.preprocessing.tracks import Summary, TrackReader
 
 # What a process is started with; Python's own multiprocessing would run the main

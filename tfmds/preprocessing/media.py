@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from tfmds import spec
-from tfmds.preprocessing.options import Options
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.picture import Picture
 
 # Names of a sound file that lies beside a video without sound end in one of these.

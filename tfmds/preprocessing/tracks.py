@@ -15,10 +15,10 @@ from tfmds import spec
 from tfmds.data.data_set import MediaFacts
 from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import faces, facts, shots, sources
+from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.detector import Search, shared_detector
 from tfmds.preprocessing.media import Media, MediaError, Sound
 from tfmds.preprocessing.mfcc import mfcc
-from tfmds.preprocessing.options import Options
 from tfmds.preprocessing.picture import Picture
 
 # Decoded pictures that are held and searched together, at most.

@@ -17,10 +17,10 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from tfmds.serving import guard, jobs, rest, videos
+from tfmds.serving.config import MODEL_NAME, Settings
 from tfmds.serving.jobs import Jobs, Queue
 from tfmds.serving.metrics import Metrics
 from tfmds.serving.process import Worker
-from tfmds.serving.settings import MODEL_NAME, Settings
 
 _STATIC = pathlib.Path(__file__).parent / "static"
 _LOGINS_PER_MINUTE = 10

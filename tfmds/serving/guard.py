@@ -11,8 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tfmds.serving.config import Settings
 from tfmds.serving.metrics import Metrics
-from tfmds.serving.settings import Settings
 
 COOKIE = "tfmds"
 

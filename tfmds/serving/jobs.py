@@ -9,9 +9,9 @@ import sqlite3
 import time
 
 from tfmds.common.errors import InputError
+from tfmds.serving.config import Settings
 from tfmds.serving.metrics import Metrics
 from tfmds.serving.process import Worker, WorkerDied
-from tfmds.serving.settings import Settings
 from tfmds.serving.uploads import Upload
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"

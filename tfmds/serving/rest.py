@@ -6,9 +6,9 @@ import fastapi
 from starlette.responses import JSONResponse, Response
 
 from tfmds.serving import guard
+from tfmds.serving.config import MODEL_NAME, Settings
 from tfmds.serving.metrics import Metrics
 from tfmds.serving.process import Worker, WorkerDied
-from tfmds.serving.settings import MODEL_NAME, Settings
 
 
 def router(settings: Settings, worker: Worker, metrics: Metrics) -> fastapi.APIRouter:

@@ -8,8 +8,8 @@ import fastapi
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from tfmds.serving import guard, jobs, uploads
+from tfmds.serving.config import Settings
 from tfmds.serving.jobs import Job, Queue
-from tfmds.serving.settings import Settings
 
 # Seconds after which to ask again.
 _RETRY_FULL = 30

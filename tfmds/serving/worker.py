@@ -144,7 +144,7 @@ class Worker:
         """Writes what is said of a video beside it."""
         from tfmds.common import files
         from tfmds.detection import judging
-        from tfmds.preprocessing.options import Options
+        from tfmds.preprocessing.config import Options
         from tfmds.reporting import video_page
         from tfmds.serving import jobs
 
