@@ -12,7 +12,7 @@ from tfmds.data import data_set, manifest
 @pytest.fixture(scope="module")
 def trained(demo_dir, tmp_path_factory):
     root = tmp_path_factory.mktemp("programs")
-    flagfile = pathlib.Path(__file__).parents[1] / "tfmds" / "configs" / "demo.flags"
+    flagfile = pathlib.Path(__file__).parents[2] / "tfmds" / "configs" / "demo.flags"
     done = run_program(
         "tfmds.train",
         f"--flagfile={flagfile}",

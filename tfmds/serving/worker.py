@@ -47,8 +47,8 @@ class Worker:
         except InputError as e:
             self._say({"kind": "failed", "error": str(e)})
             return
-        saved_model, version = _find_saved_model(self._settings["model"])
-        self._signatures, said = predict.read_signatures(saved_model)
+        path, version = _find_saved_model(self._settings["model"])
+        self._signatures, said = predict.read_signatures(path)
         self._warm_up()
         threading.Thread(target=self._read, daemon=True).start()
         self._say(
