@@ -26,7 +26,17 @@ from absl import flags
 from tests import media as make
 from tfmds.common import app
 from tfmds.data import data_set, manifest
-from tfmds.preprocessing import detector, faces, isolation, media, shots, tracks
+from tfmds.preprocessing import (
+    crops,
+    detector,
+    faces,
+    isolation,
+    media,
+    search,
+    shots,
+    streams,
+    tracks,
+)
 from tfmds.preprocessing.config import Options
 from tfmds.preprocessing.picture import Picture
 from tfmds.spec import ChunkSpec
@@ -90,11 +100,11 @@ def where_time_goes(clip: str) -> dict[str, float]:
     """Seconds by part of the work, in a process that has read the clip before."""
     watch = Stopwatch()
     parts = {
-        "detection": (detector.Search, "find"),
+        "detection": (search.Search, "find"),
         "cropping": (Picture, "crop"),
         "keeping what may be cropped": (Picture, "part"),
-        "JPEG": (tracks._TrackCrops, "_encode"),
-        "MFCC": (tracks, "mfcc"),
+        "JPEG": (crops.TrackCrops, "_encode"),
+        "MFCC": (crops, "mfcc"),
         "cuts": (shots, "_mark_first"),
     }
     with contextlib.ExitStack() as stack:
@@ -105,8 +115,8 @@ def where_time_goes(clip: str) -> dict[str, float]:
 
         for name, (owner, attribute) in parts.items():
             replace(owner, attribute, watch.timed(name, getattr(owner, attribute)))
-        decoded = watch.timed_steps("decoding picture and sound", media._decoded)
-        replace(media, "_decoded", decoded)
+        decoded = watch.timed_steps("decoding picture and sound", streams.decoded)
+        replace(streams, "decoded", decoded)
         list(tracks.read_tracks(clip))
     watch.stop()
     return dict(watch.seconds.most_common())
@@ -206,7 +216,7 @@ def agreement_on(clip: str, stride: int) -> tuple[list[float], int, int]:
         for i, box in enumerate(segment.boxes, first):
             boxes.setdefault(i, []).append(box)
     # The same rules on what every frame shows.
-    search = detector.Search(detector.shared_detector(), _OPTIONS)
+    searching = search.Search(detector.shared_detector(), _OPTIONS)
     tracker = faces.Tracker(_OPTIONS)
     expected, overlaps = [], []
     with media.Media(clip, ChunkSpec()) as opened:
@@ -215,7 +225,7 @@ def agreement_on(clip: str, stride: int) -> tuple[list[float], int, int]:
                 tracker.cut()
             if i % stride:
                 continue
-            found = search._whole([0], 0, [picture])[0]
+            found = searching._whole([0], 0, [picture])[0]
             expected += tracker.update(i, found)
             for box in found:
                 best = max((faces.overlap(box, b) for b in boxes.get(i, [])), default=0)

@@ -9,9 +9,10 @@ import pytest
 
 from tests import media as make
 from tfmds import spec
-from tfmds.preprocessing import media as media_lib
+from tfmds.preprocessing import streams
 from tfmds.preprocessing.config import Options
-from tfmds.preprocessing.media import Media, MediaError
+from tfmds.preprocessing.media import Media
+from tfmds.preprocessing.streams import MediaError
 
 SPEC = spec.ChunkSpec()
 DARK = np.full((64, 96, 3), 40, np.uint8)
@@ -301,7 +302,7 @@ def test_what_cannot_be_used_gets_a_status_and_a_reason(
 )
 def test_what_is_too_large_is_not_decoded(tmp_path, monkeypatch, limit, reason):
     path = flash_and_click(tmp_path / "v.mp4")
-    monkeypatch.setattr(media_lib, "_decoded", None)
+    monkeypatch.setattr(streams, "decoded", None)
     with pytest.raises(MediaError, match=reason) as error:
         Media(path, SPEC, options=Options(**limit))
     assert error.value.status == spec.DECODE_ERROR

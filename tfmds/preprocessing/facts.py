@@ -6,7 +6,7 @@ import av
 import numpy as np
 
 from tfmds.data.data_set import MediaFacts
-from tfmds.preprocessing import media
+from tfmds.preprocessing import sound, streams
 
 # Silence at the start is looked for no further, in seconds.
 _LONGEST_SILENCE = 10.0
@@ -25,7 +25,7 @@ def read(
     """
     facts = {"bytes": os.path.getsize(path) if os.path.exists(path) else 0}
     try:
-        with media.open_container(path) as container:
+        with streams.open_container(path) as container:
             for stream in container.streams.video[:1]:
                 facts |= {
                     "width": stream.width,
@@ -33,7 +33,7 @@ def read(
                     "frame_rate": round(float(stream.average_rate or 0), 3),
                     "video_codec": stream.codec_context.name,
                 }
-        with media.open_container(sound_path or path) as container:
+        with streams.open_container(sound_path or path) as container:
             for stream in container.streams.audio[:1]:
                 facts |= {
                     "audio_codec": stream.codec_context.name,
@@ -41,7 +41,7 @@ def read(
                     "channels": stream.channels,
                     "leading_silence": _leading_silence(container, stream),
                 }
-    except (media.MediaError, av.FFmpegError, OSError, ValueError):
+    except (streams.MediaError, av.FFmpegError, OSError, ValueError):
         pass
     return MediaFacts(**facts)
 
@@ -50,8 +50,8 @@ def _leading_silence(container, stream) -> float | None:
     """Seconds of silence before the first sound, None where there is none at all."""
     rate = stream.sample_rate
     errors: list[str] = []
-    for start, samples in media.resampled(container, stream, rate, None, errors.append):
-        heard = np.flatnonzero(np.abs(samples) > media.SILENCE)
+    for start, samples in sound.resampled(container, stream, rate, None, errors.append):
+        heard = np.flatnonzero(np.abs(samples) > sound.SILENCE)
         if len(heard):
             return round((start + int(heard[0])) / rate, 4)
         if start > _LONGEST_SILENCE * rate:

@@ -15,7 +15,7 @@ from typing import IO
 from etils import epath
 
 from tfmds import spec
-from tfmds.preprocessing.media import MediaError
+from tfmds.preprocessing.streams import MediaError
 
 ARCHIVE_SUFFIX = ".zip"
 _BLOCK_BYTES = 1 << 20

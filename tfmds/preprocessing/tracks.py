@@ -3,31 +3,28 @@
 import dataclasses
 import itertools
 import os
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-import cv2
-import numpy as np
 
 from tfmds import spec
 from tfmds.data.data_set import MediaFacts
 from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import faces, facts, shots, sources
 from tfmds.preprocessing.config import Options
-from tfmds.preprocessing.detector import Search, shared_detector
-from tfmds.preprocessing.media import Media, MediaError, Sound
-from tfmds.preprocessing.mfcc import mfcc
+from tfmds.preprocessing.crops import TrackCrops
+from tfmds.preprocessing.detector import shared_detector
+from tfmds.preprocessing.held import Held, Stretch
+from tfmds.preprocessing.media import Media
 from tfmds.preprocessing.picture import Picture
+from tfmds.preprocessing.search import Search
+from tfmds.preprocessing.sound import Sound
+from tfmds.preprocessing.streams import MediaError
 
 # Decoded pictures that are held and searched together, at most.
 _BATCH_FRAMES = 48
 _BATCH_BYTES = 100_000_000
-# Kept pixels of a frame whose box is not known yet, as a multiple of a crop's.
-_SPARE_RESOLUTION = 2.0
-# Bytes of segments that wait in memory; more of them wait in a temporary file.
-_HELD_BYTES = 20_000_000
+
+Marked = tuple[Picture, bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +87,7 @@ class TrackReader:
         self.summary = Summary(spec.DECODE_ERROR, "it was not read to its end")
 
     def __iter__(self) -> Iterator[TrackSegment]:
-        with _Held(self._options, self._spec) as held:
+        with Held(self._options, self._spec) as held:
             try:
                 with sources.local_file(
                     self._path, self._options.max_video_bytes
@@ -103,7 +100,7 @@ class TrackReader:
             self.summary = dataclasses.replace(summary, media=known)
             yield from held.segments()
 
-    def _read_into(self, held: "_Held", path: str) -> Summary:
+    def _read_into(self, held: "Held", path: str) -> Summary:
         try:
             media = Media(
                 path, self._spec, self._sound_path, self._num_threads, self._options
@@ -152,81 +149,6 @@ def read_tracks(
     )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
-class _Stretch:
-    """Where a segment lies, in its video and among those that are held."""
-
-    track: int
-    # Frames of the video.
-    start: int
-    length: int
-    # Mean size of the face in pixels.
-    size: float
-    position: int
-    num_bytes: int
-
-
-class _Held:
-    """Segments that wait until it is known what becomes of their video.
-
-    Attributes:
-      stretches: What is held, in order.
-    """
-
-    def __init__(self, options: Options, chunk_spec: spec.ChunkSpec):
-        self._options = options
-        self._spec = chunk_spec
-        self._file = tempfile.SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115
-        self.stretches: list[_Stretch] = []
-
-    def __enter__(self) -> "_Held":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._file.close()
-
-    def add(self, segments: Iterable[TrackSegment]) -> None:
-        for segment in segments:
-            data = segment.to_bytes()
-            start = segment.start_seconds - self._options.skip_leading_ms / 1000
-            self.stretches.append(
-                _Stretch(
-                    track=segment.track,
-                    start=round(start * self._spec.frame_rate),
-                    length=len(segment.frames),
-                    size=float(np.mean([faces.size_of(box) for box in segment.boxes])),
-                    position=self._file.tell(),
-                    num_bytes=len(data),
-                )
-            )
-            self._file.write(data)
-
-    def choose(self) -> None:
-        """Lets go of the tracks that the options do not want."""
-        if self._options.tracks == "all" or not self.stretches:
-            return
-        lengths: Counter[int] = Counter()
-        sizes: Counter[int] = Counter()
-        for s in self.stretches:
-            lengths[s.track] += s.length
-            sizes[s.track] += s.length * s.size
-        longest = self._options.tracks == "longest"
-        chosen = min(
-            lengths,
-            key=lambda t: (-lengths[t] if longest else -sizes[t] / lengths[t], t),
-        )
-        self.stretches = [s for s in self.stretches if s.track == chosen]
-
-    def segments(self) -> Iterator[TrackSegment]:
-        """What is held, in order."""
-        for stretch in self.stretches:
-            self._file.seek(stretch.position)
-            yield TrackSegment.from_bytes(self._file.read(stretch.num_bytes))
-
-
-Marked = tuple[Picture, bool]
-
-
 def _batches(pictures: Iterator[Marked], options: Options) -> Iterator[list[Marked]]:
     """Pictures with their marks, as many as may be held at a time."""
     every = options.search_every
@@ -246,7 +168,7 @@ class _Followed:
         self._spec = chunk_spec
         self._search = Search(shared_detector(), options)
         self._tracker = faces.Tracker(options)
-        self._crops: list[_TrackCrops] = []
+        self._crops: list[TrackCrops] = []
         self._num_frames = 0
         self._num_tracks = 0
         self._longest = 0
@@ -276,7 +198,7 @@ class _Followed:
                         f" in view at {i / self._spec.frame_rate:.1f} s",
                     )
                 self._crops += [
-                    _TrackCrops(track, self._options, self._spec) for track in new
+                    TrackCrops(track, self._options, self._spec) for track in new
                 ]
         for crops in self._crops:
             crops.add(start, pictures)
@@ -290,7 +212,7 @@ class _Followed:
         self._tracker.cut()
         yield from self._completed()
 
-    def summarize(self, stretches: Sequence[_Stretch], damage: str) -> Summary:
+    def summarize(self, stretches: Sequence[Stretch], damage: str) -> Summary:
         """What became of the video, of which these stretches are kept."""
         seconds = self.seconds
         num_chunks = sum(s.length // self._spec.num_frames for s in stretches)
@@ -354,128 +276,3 @@ class _Followed:
                 if crops.num_known >= self._options.min_track_frames:
                     self._largest = max(self._largest, crops.mean_size)
         self._crops = [crops for crops in self._crops if not crops.track.is_over]
-
-
-class _TrackCrops:
-    """Crops of one track, made as soon as its box on a frame is known.
-
-    Attributes:
-      track: The detections; grows.
-      number: Number among the tracks that are kept, None before the first segment.
-      start: First frame of the segment in the making.
-    """
-
-    def __init__(
-        self, track: faces.Track, options: Options, chunk_spec: spec.ChunkSpec
-    ):
-        self.track = track
-        self.number: int | None = None
-        self._options = options
-        self._spec = chunk_spec
-        self._first = self.start = track.frames[0]
-        # The pictures of the frames that are not cut out yet.
-        self._pictures: list[Picture] = []
-        self._jpegs: list[bytes] = []
-        self._boxes: list[np.ndarray] = []
-        self._sum_of_sizes = 0.0
-
-    @property
-    def num_known(self) -> int:
-        """Frames from the first to the last detection."""
-        return self.track.frames[-1] - self._first + 1
-
-    @property
-    def mean_size(self) -> float:
-        """Mean size of the face on the frames that are cut out, in pixels."""
-        return self._sum_of_sizes / max(1, self._next - self._first)
-
-    @property
-    def _next(self) -> int:
-        return self.start + len(self._jpegs)
-
-    def add(self, start: int, pictures: Sequence[Picture]) -> None:
-        """Cuts out what can be cut out of a batch, and keeps what else may be needed.
-
-        Args:
-          start: Frame of the first picture.
-          pictures: The whole batch.
-        """
-        at = self._next + len(self._pictures)
-        self._pictures += pictures[max(0, at - start) :]
-        last, over = self.track.frames[-1], self.track.is_over
-        half = self._options.smoothing_frames // 2
-        stop = last + 1 if over else max(self._next, last + 1 - half)
-        self._cut_until(stop)
-        if over:
-            self._pictures = []
-            return
-        window = faces.window_until_next(self.track.boxes[-1])
-        pixels = _SPARE_RESOLUTION * self._spec.crop_size
-        scale = pixels / (1.4 * faces.size_of(self.track.boxes[-1]))
-        kept = self._next + len(self._pictures) - start
-        for i in range(max(0, len(self._pictures) - kept), len(self._pictures)):
-            self._pictures[i] = self._pictures[i].part(window, scale)
-
-    def segments(self, sound: Sound) -> Iterator[TrackSegment]:
-        """Yields what is long enough, with `track` left at -1 and nothing skipped."""
-        if self.track.is_over:
-            self._cut_until(self.track.frames[-1] + 1)
-        if self.num_known < self._options.min_track_frames:
-            return
-        most = self._options.max_record_seconds * self._spec.frame_rate
-        while len(self._jpegs) >= most:
-            yield from self._segment(most, sound)
-        if self.track.is_over and len(self._jpegs) >= self._spec.num_frames:
-            yield from self._segment(len(self._jpegs), sound)
-
-    def _segment(self, length: int, sound: Sound) -> Iterator[TrackSegment]:
-        # The mean is that of the track so far, since an hour of crops would not
-        # wait in memory for its end.
-        if self.mean_size >= self._options.min_face_size:
-            yield TrackSegment(
-                frames=self._jpegs[:length],
-                mfcc=self._mfcc(length, sound),
-                start_seconds=self.start / self._spec.frame_rate,
-                track=-1,
-                boxes=np.stack(self._boxes[:length]).astype(np.float32),
-            )
-        self.start += length
-        del self._jpegs[:length], self._boxes[:length]
-
-    def _mfcc(self, length: int, sound: Sound) -> np.ndarray:
-        start = self.start * self._spec.sample_rate // self._spec.frame_rate
-        count = self._spec.mfcc_frames_in(length)
-        samples = (count - 1) * self._spec.mfcc_hop + self._spec.mfcc_window
-        if self.start == self._first:
-            return mfcc(sound.read(start, start + samples), self._spec, None, count)
-        heard = sound.read(start - 1, start + samples)
-        return mfcc(heard[1:], self._spec, float(heard[0]), count)
-
-    def _cut_until(self, stop: int) -> None:
-        if stop <= self._next:
-            return
-        half = self._options.smoothing_frames // 2
-        low = max(self._first, self._next - half)
-        high = min(self.track.frames[-1] + 1, stop + half)
-        known = self.track.boxes_between(low, high)
-        paths = faces.smooth(
-            known, self._next - low, stop - low, self._options.smoothing_frames
-        )
-        for x, y, width, height, side in paths:
-            picture = self._pictures.pop(0)
-            crop = picture.crop(faces.crop_window(x, y, side), self._spec.crop_size)
-            self._jpegs.append(self._encode(crop))
-            self._boxes.append(
-                np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
-            )
-            self._sum_of_sizes += side
-
-    def _encode(self, crop: np.ndarray) -> bytes:
-        crop = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
-        most = self._options.max_bytes_per_second / self._spec.frame_rate
-        quality = self._options.jpeg_quality
-        while True:
-            _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            if len(data) <= most or quality <= 10:
-                return data.tobytes()
-            quality -= 10

@@ -1,0 +1,179 @@
+"""On which pictures of a video the detector looks, and where in them.
+
+A whole picture is searched now and then. Between two searches that agree, the
+detector looks only where a face must be, in small windows, which costs a tenth. A
+face that only one of them found is looked for in the other in such a window too;
+what still differs then is searched for between them.
+"""
+
+import functools
+import itertools
+from collections.abc import Collection, Sequence
+
+from tfmds.preprocessing import faces
+from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.detector import Detector
+from tfmds.preprocessing.faces import Box
+from tfmds.preprocessing.picture import Picture, Window
+
+# A window around a face that was followed: its side, and the face's part of it.
+_WINDOW_SIZE = 96
+_FACE_OF_WINDOW = 0.42
+# Faces of this part of the smallest wanted size are worth a closer look.
+_NEARLY_WANTED = 0.8
+
+
+class Search:
+    """Finds the faces of a video, batch by batch of its pictures."""
+
+    def __init__(self, detector: Detector, options: Options):
+        self._detector = detector
+        self._options = options
+        # Faces on the last picture of the batch before.
+        self._before: list[Box] | None = None
+
+    def find(
+        self, start: int, pictures: Sequence[Picture], cuts: Collection[int]
+    ) -> dict[int, list[Box]]:
+        """Looks for faces on some pictures of a batch, its last among them.
+
+        Args:
+          start: Frame of the first picture.
+          pictures: The batch, which follows on the one before.
+          cuts: Frames that begin a shot.
+
+        Returns:
+          The boxes by frame. Frames that were not looked at are missing.
+        """
+        stop = start + len(pictures)
+        wanted = {i for i in range(start, stop) if self._is_due(i, "search_every")}
+        wanted |= {stop - 1} | set(cuts) | {i - 1 for i in cuts if i > start}
+        if start == 0:
+            wanted.add(0)
+        found: dict[int, list[Box]] = {}
+        if self._before is not None:
+            found[start - 1] = self._before
+        gaps: list[tuple[int, int]] = []
+        while wanted:
+            found |= self._whole(sorted(wanted), start, pictures)
+            gaps = [
+                (a, b)
+                for a, b in itertools.pairwise(sorted(found))
+                if not any(a < i <= b for i in cuts)
+            ]
+            self._look_again(gaps, found, start, pictures)
+            wanted = {
+                (a + b) // 2
+                for a, b in gaps
+                if b - a > 1
+                and (self._alone(found[a], found[b]) or self._alone(found[b], found[a]))
+            }
+        self._before = found[stop - 1]
+        found |= self._between(gaps, found, start, pictures)
+        found.pop(start - 1, None)
+        return found
+
+    def _is_due(self, frame: int, option: str) -> bool:
+        return (frame + 1) % getattr(self._options, option) == 0
+
+    def _whole(
+        self, frames: Sequence[int], start: int, pictures: Sequence[Picture]
+    ) -> dict[int, list[Box]]:
+        """Searches whole pictures, scaled down to what the smallest face needs."""
+        scale = min(1.0, self._options.search_face_size / self._options.min_face_size)
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for i in frames:
+            picture = pictures[i - start]
+            by_size.setdefault((picture.width, picture.height), []).append(i)
+        found = {}
+        for (width, height), some in by_size.items():
+            images = [pictures[i - start].scaled(scale) for i in some]
+            x, y = width / images[0].shape[1], height / images[0].shape[0]
+            boxes = self._detector.detect(images, self._options.min_confidence)
+            for i, of_picture in zip(some, boxes, strict=True):
+                found[i] = faces.without_doubles(of_picture * [x, y, x, y])
+        return found
+
+    def _alone(self, boxes: list[Box], others: list[Box]) -> list[Box]:
+        """The faces of one frame that cannot be linked to another."""
+        least = _NEARLY_WANTED * self._options.min_face_size
+        return [
+            box
+            for box in boxes
+            if faces.size_of(box) >= least
+            and all(faces.overlap(box, o) < self._options.min_iou for o in others)
+        ]
+
+    def _look_again(
+        self,
+        gaps: Sequence[tuple[int, int]],
+        found: dict[int, list[Box]],
+        start: int,
+        pictures: Sequence[Picture],
+    ) -> None:
+        """Adds to searches the faces that they missed and their neighbours found."""
+        asked: set[tuple[int, bytes]] = set()
+        while True:
+            looks = [
+                (there, box)
+                for a, b in gaps
+                for here, there in ((a, b), (b, a))
+                for box in self._alone(found[here], found[there])
+                if there >= start and (there, box.tobytes()) not in asked
+            ]
+            if not looks:
+                return
+            asked |= {(there, box.tobytes()) for there, box in looks}
+            for i, boxes in self._look(looks, start, pictures).items():
+                found[i] = faces.without_doubles([*found[i], *boxes])
+
+    def _between(
+        self,
+        gaps: Sequence[tuple[int, int]],
+        found: dict[int, list[Box]],
+        start: int,
+        pictures: Sequence[Picture],
+    ) -> dict[int, list[Box]]:
+        """Looks for the faces of two searches on the frames between them."""
+        looks = []
+        for a, b in gaps:
+            for before, after in self._linked(found[a], found[b]):
+                for i in range(a + 1, b):
+                    if self._is_due(i, "detect_every"):
+                        box = before + (after - before) * (i - a) / (b - a)
+                        looks.append((i, box))
+        return self._look(looks, start, pictures)
+
+    def _look(
+        self,
+        looks: Sequence[tuple[int, Box]],
+        start: int,
+        pictures: Sequence[Picture],
+    ) -> dict[int, list[Box]]:
+        """Looks for a face where it is expected; every frame gets an entry."""
+        windows = [_window_around(box) for _, box in looks]
+        images = [
+            pictures[i - start].crop(window, _WINDOW_SIZE)
+            for (i, _), window in zip(looks, windows, strict=True)
+        ]
+        boxes = self._detector.detect(images, self._options.min_confidence)
+        seen: dict[int, list[Box]] = {i: [] for i, _ in looks}
+        for (i, expected), window, of_image in zip(looks, windows, boxes, strict=True):
+            left, top = window.left, window.top
+            back = of_image * window.side / _WINDOW_SIZE + [left, top, left, top]
+            best = max(back, key=lambda b: faces.overlap(b, expected), default=None)
+            if best is not None and faces.overlap(best, expected) > 0:
+                seen[i].append(best)
+        return {i: faces.without_doubles(boxes) for i, boxes in seen.items()}
+
+    def _linked(self, a: list[Box], b: list[Box]) -> list[tuple[Box, Box]]:
+        pairs = [
+            (box, max(b, key=functools.partial(faces.overlap, box))) for box in a if b
+        ]
+        return [pair for pair in pairs if faces.overlap(*pair) >= self._options.min_iou]
+
+
+def _window_around(box: Box) -> Window:
+    side = faces.size_of(box) / _FACE_OF_WINDOW
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return Window(x - side / 2, y - side / 2, side)

@@ -1,0 +1,199 @@
+"""The sound of a media file, on the clock of its pictures."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import av
+import numpy as np
+
+from tfmds import spec
+from tfmds.preprocessing import streams
+from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.streams import MediaError
+
+# Names of a sound file that lies beside a video without sound end in one of these.
+SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".opus")
+# Sound that never rises above it (-80 dB) is taken for silence.
+SILENCE = 1e-4
+# Time stamps of sound within this of where its samples end are jitter.
+_SOUND_JITTER = 0.03
+
+
+class Sound:
+    """Mono sound on the clock of the pictures, silent where the file has none.
+
+    Attributes:
+      end: Where the decoded sound ended, in samples; None before it did.
+    """
+
+    def __init__(
+        self,
+        path: os.PathLike | str,
+        sample_rate: int,
+        zero: float | None,
+        options: Options,
+    ):
+        """Opens the sound of a file.
+
+        Args:
+          path: A file with sound.
+          sample_rate: Samples a second of what is read.
+          zero: Where the picture starts, in seconds of the file; None for the sound's
+            own start.
+          options: What is skipped, and the limits.
+
+        Raises:
+          MediaError: There is no sound, or nothing is to be heard.
+        """
+        self._rate = sample_rate
+        _check_audible(path, sample_rate, options.max_duration_seconds)
+        self._container = streams.open_container(path)
+        self._stream = streams.audio_stream(self._container)
+        self._zero = zero
+        self._skipped = options.skip_leading_ms / 1000
+        self._blocks = self._decode()
+        self._start = 0
+        self._decoded = 0
+        # Blocks of samples, each with its first sample's place.
+        self._kept: deque[tuple[int, np.ndarray]] = deque()
+        self.end: int | None = None
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._blocks.close()
+        self._container.close()
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Samples `[stop - start]`, float32 from -1 to 1.
+
+        Args:
+          start: First sample, counted from the start of the clock; must not lie
+            before what was forgotten.
+          stop: The one after the last.
+        """
+        if start < self._start:
+            raise ValueError(f"sample {start} was forgotten, {self._start} is left")
+        while self._decoded < stop and self.end is None:
+            block = next(self._blocks, None)
+            if block is None:
+                self.end = self._decoded
+                break
+            self._kept.append((self._decoded, block))
+            self._decoded += len(block)
+            self._drop()
+        samples = np.zeros(stop - start, np.float32)
+        for at, block in self._kept:
+            first, last = max(at, start), min(at + len(block), stop)
+            if first < last:
+                samples[first - start : last - start] = block[first - at : last - at]
+        return samples
+
+    def forget(self, before: int) -> None:
+        """Lets go of the samples before one; they will be read no more."""
+        self._start = max(self._start, before)
+        self._drop()
+
+    def _drop(self) -> None:
+        while self._kept and self._kept[0][0] + len(self._kept[0][1]) <= self._start:
+            self._kept.popleft()
+
+    def _decode(self) -> Iterator[np.ndarray]:
+        """The sound from the start of the clock on, gaps filled with zeros."""
+        position = 0
+        for start, samples in resampled(
+            self._container,
+            self._stream,
+            self._rate,
+            self._zero,
+            skipped=self._skipped,
+        ):
+            while position < start:
+                gap = np.zeros(min(start - position, self._rate), np.float32)
+                yield gap
+                position += len(gap)
+            samples = samples[position - start :]
+            if len(samples):
+                yield samples
+                position += len(samples)
+
+
+def _check_audible(
+    path: os.PathLike | str, sample_rate: int, max_seconds: float
+) -> None:
+    """A pass of its own, which in most files ends with their first packets."""
+    errors: list[str] = []
+    empty = True
+    with streams.open_container(path) as container:
+        stream = streams.audio_stream(container)
+        for start, samples in resampled(
+            container, stream, sample_rate, None, errors.append
+        ):
+            empty = False
+            if np.abs(samples).max(initial=0) > SILENCE:
+                return
+            if start > max_seconds * sample_rate:
+                break
+    if empty:
+        raise MediaError(
+            spec.NO_AUDIO,
+            "its sound cannot be decoded" + (f": {errors[0]}" if errors else ""),
+        )
+    raise MediaError(spec.NO_AUDIO, "its sound is silent throughout")
+
+
+def resampled(
+    container: av.container.InputContainer,
+    stream: av.AudioStream,
+    sample_rate: int,
+    zero: float | None,
+    note_error: Callable[[str], None] = lambda _: None,
+    skipped: float = 0.0,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Mono pieces of sound, each with the sample it starts at.
+
+    Args:
+      container: Where it comes from.
+      stream: Its stream of sound.
+      sample_rate: Samples a second of the pieces.
+      zero: The container's time where the picture starts; None for the start of
+        the sound.
+      note_error: Is told what could not be decoded.
+      skipped: Seconds from there to sample 0.
+    """
+    resampler = setup = None
+    position, expected = 0, -skipped
+    for frame in streams.decoded(container, stream, note_error):
+        time = streams.time_of(frame)
+        if zero is None:
+            zero = time or 0.0
+        time = expected if time is None else time - zero - skipped
+        now = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if setup != now or abs(time - expected) > _SOUND_JITTER:
+            for piece in _pieces(resampler, None):
+                yield position, piece
+                position += len(piece)
+            resampler = av.AudioResampler("flt", "mono", sample_rate)
+            setup, expected = now, time
+            position = round(time * sample_rate)
+        expected += frame.samples / frame.sample_rate
+        for piece in _pieces(resampler, frame):
+            yield position, piece
+            position += len(piece)
+    for piece in _pieces(resampler, None):
+        yield position, piece
+        position += len(piece)
+
+
+def _pieces(
+    resampler: av.AudioResampler | None, frame: av.AudioFrame | None
+) -> list[np.ndarray]:
+    frames = resampler.resample(frame) if resampler else []
+    return [piece.to_ndarray()[0] for piece in frames]
+
+
+def sound_beside(path: os.PathLike | str) -> str | None:
+    """The sound file that lies beside a video and has its name, if there is one."""
+    stem = os.path.splitext(os.fspath(path))[0]
+    files = [stem + suffix for suffix in SOUND_SUFFIXES]
+    return next(filter(os.path.isfile, files), None)
