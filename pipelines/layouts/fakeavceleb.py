@@ -1,12 +1,10 @@
 """FakeAVCeleb 1.2: meta_data.csv beside four folders, A to D."""
 
-import csv
-import io
-
 from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
 
@@ -41,23 +39,18 @@ def read(input_dir: epath.Path) -> Listing:
             f"{input_dir}: there is no {METADATA}; expected the unpacked folder of"
             " FakeAVCeleb (FakeAVCeleb_v1.2)"
         )
-    reader = csv.reader(io.StringIO(table.read_text()))
-    columns = next(reader, [])
-    for name in ("source", "method", "category", "path"):
-        if name not in columns:
-            raise InputError(
-                f"{table}: the column {name} is missing; it has {', '.join(columns)}"
-            )
+    rows = files.read_table(table, "the table of FakeAVCeleb", "")
+    rows.need(("source", "method", "category", "path"))
+    if rows.columns.index("path") + 1 >= len(rows.columns):
+        raise InputError(
+            f"{table}: the last column, the videos' folders, is missing; it has"
+            f" {', '.join(rows.columns)}"
+        )
     found = Listing()
     videos = {}
-    for line, row in enumerate(reader, start=2):
+    for line, row in rows.rows():
         where = f"{table}, line {line}"
-        if len(row) < len(columns) or len(row) <= columns.index("path") + 1:
-            raise InputError(
-                f"{where}: {len(row)} fields, expected {max(len(columns), 10)}, the"
-                " last of them the video's folder"
-            )
-        fields = dict(zip(columns, row, strict=False))
+        fields = dict(zip(rows.columns, row, strict=True))
         category = listing_lib.word(fields, "category", _CATEGORIES, where)
         folder = row[-1].strip().strip("/")
         parts = folder.split("/")

@@ -9,6 +9,7 @@ from typing import Any
 from etils import epath
 
 from tfmds import spec
+from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Period, Video, check_inside
 
@@ -41,9 +42,7 @@ def read_json(path: epath.Path) -> Any:
 def parse_json(content: bytes, path: os.PathLike | str) -> Any:
     """Reads JSON that is found at `path`; raises as `read_json`."""
     try:
-        return json.loads(content.decode())
-    except UnicodeDecodeError as e:
-        raise InputError(f"{path}: not a text in UTF-8: {e}") from e
+        return json.loads(files.decode(content, path, "JSON"))
     except json.JSONDecodeError as e:
         raise InputError(
             f"{path}, line {e.lineno}: not valid JSON: {e.msg}. Was the download or"

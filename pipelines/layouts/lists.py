@@ -4,9 +4,8 @@ import dataclasses
 import os
 import re
 
-from etils import epath
-
 from pipelines.layouts.listing import Listing
+from tfmds.common import files
 from tfmds.common.errors import InputError
 
 # A fake and its part: aaabbbcccd.dfdc_train_part_03, the number with or without zeros.
@@ -19,11 +18,13 @@ def read(path: os.PathLike | str) -> list[str]:
     Raises:
       InputError: It is missing or holds something else; names the line.
     """
-    path = epath.Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such list of videos")
+    text = files.read_text(
+        path,
+        "a list of fakes",
+        "Each line is a fake and its part such as aaabbbcccd.dfdc_train_part_03.",
+    )
     names = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         match = _LINE.fullmatch(line.strip())

@@ -55,3 +55,13 @@ def test_a_list_that_is_none_is_refused(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         inputs.read_list(str(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_list_of_windows_names_the_files_on_this_disk(
+    tmp_path, monkeypatch, encoding
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zoë.mp4").touch()
+    (tmp_path / "list.txt").write_bytes("zoë.mp4\r\nb.mp4\r\n".encode(encoding))
+    assert inputs.read_list("list.txt") == ["zoë.mp4", "b.mp4"]

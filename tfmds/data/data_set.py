@@ -197,24 +197,20 @@ def read_videos(path: os.PathLike | str) -> list[VideoRow]:
     Raises:
       InputError: It is missing or not such a table; names the file and the line.
     """
-    path = epath.Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: the table of the videos is missing")
-    with path.open("r") as f:
-        reader = csv.DictReader(f)
-        expected = [*manifest.COLUMNS, *RESULT_COLUMNS]
-        missing = [c for c in expected if c not in (reader.fieldnames or [])]
-        if missing:
-            raise InputError(
-                f"{path}: lacks the columns {', '.join(missing)}; expected"
-                f" {','.join(expected)}"
-            )
-        rows = []
-        for line, row in enumerate(reader, start=2):
-            try:
-                rows.append(_video_row(row))
-            except (ValueError, TypeError) as e:
-                raise InputError(f"{path}, line {line}: cannot be read: {e}") from e
+    table = files.read_table(
+        path, "the table of a data set's videos", "Copy the data set again."
+    )
+    table.need((*manifest.COLUMNS, *RESULT_COLUMNS))
+    numbers = [
+        *("fake_periods", "seconds"),
+        *(name for name, field in _MEDIA_COLUMNS.items() if field.type is not str),
+    ]
+    rows = []
+    for line, row in table.dicts(numbers):
+        try:
+            rows.append(_video_row(row))
+        except (ValueError, TypeError) as e:
+            raise InputError(f"{path}, line {line}: cannot be read: {e}") from e
     return rows
 
 

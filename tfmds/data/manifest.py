@@ -80,28 +80,13 @@ def read_manifest(path: os.PathLike | str) -> list[Video]:
       InputError: A column is missing, a value is not allowed, a video_id is double,
         or a path leaves the manifest's folder; names the file and the row.
     """
-    path = epath.Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"{path}: there is no such manifest. Make one with"
-            " python -m pipelines.build_manifest."
-        )
-    with path.open("r") as f:
-        reader = csv.DictReader(f)
-        columns = reader.fieldnames or []
-        missing = [name for name in COLUMNS if name not in columns]
-        if missing:
-            raise InputError(
-                f"{path}: the manifest lacks the columns {', '.join(missing)}; it has"
-                f" {', '.join(columns) or 'none'}. Expected: {','.join(COLUMNS)}"
-            )
-        try:
-            rows = list(reader)
-        except (csv.Error, UnicodeDecodeError) as e:
-            raise InputError(f"{path}: not a CSV table in UTF-8: {e}") from e
+    table = files.read_table(
+        path, "a manifest", "Make one with python -m pipelines.build_manifest."
+    )
+    table.need(COLUMNS)
     seen: dict[str, int] = {}
     videos = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in table.dicts(numbers=("fake_periods",)):
         where = f"{path}, line {line}"
         video = _video_from_row(row, where)
         if video.video_id in seen:
@@ -121,8 +106,8 @@ def resolve(manifest_path: os.PathLike | str, video: Video) -> epath.Path:
     return epath.Path(manifest_path).parent / video.path
 
 
-def _video_from_row(row: dict[str, str | None], where: str) -> Video:
-    fields = {name: (row[name] or "").strip() for name in COLUMNS}
+def _video_from_row(row: dict[str, str], where: str) -> Video:
+    fields = {name: row[name].strip() for name in COLUMNS}
     for name in ("video_id", "path"):
         if not fields[name]:
             raise InputError(f"{where}: {name} is empty")

@@ -4,6 +4,7 @@ import glob
 import os
 import sys
 
+from tfmds.common import files
 from tfmds.common.errors import InputError
 
 # Files of these names are looked at in a folder; a file that is named is always tried.
@@ -58,16 +59,19 @@ def read_list(path: str) -> list[str]:
             f"{path}: the list cannot be read ({e.strerror}); expected a text file"
             " with the path of a video in each line"
         ) from e
-    # A path is any bytes.
-    lines = text.decode("utf-8", "surrogateescape").splitlines()
-    if "\0" in "".join(lines):
-        raise InputError(
-            f"{path}: not a text file; expected the path of a video in each line"
-        )
-    paths = [line for line in lines if line.strip()]
+    lines = files.decode(
+        text, path, "the path of a video in each line", any_bytes=True
+    ).splitlines()
+    paths = [_as_on_disk(line) for line in lines if line.strip()]
     if not paths:
         raise InputError(f"{path}: the list is empty, expected a path in each line")
     return paths
+
+
+def _as_on_disk(path: str) -> str:
+    """A path that is no UTF-8 may be that of Windows, written for a name in UTF-8."""
+    other = os.fsencode(path).decode("cp1252", "replace")
+    return path if os.path.exists(path) or not os.path.exists(other) else other
 
 
 def _videos_below(root: str) -> list[str]:

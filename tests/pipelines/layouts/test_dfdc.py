@@ -284,3 +284,16 @@ def test_a_video_its_original_and_its_fakes_are_never_divided(
         if original in split:
             by_original[original].add(split[original])
     assert all(len(found) == 1 for found in by_original.values())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_tables_and_lists_that_windows_saved_again(tmp_path, encoding):
+    part = tmp_path / "dfdc_train_part_0"
+    make_part(part, {"a.mp4": fake("b.mp4"), "b.mp4": REAL})
+    text = (part / "metadata.json").read_text()
+    (part / "metadata.json").write_bytes(text.encode(encoding))
+    (tmp_path / "train.txt").write_bytes("a.dfdc_train_part_0\r\n".encode(encoding))
+    videos, _ = build_manifest.build(
+        "dfdc", tmp_path, tmp_path / "m.csv", train_list=tmp_path / "train.txt"
+    )
+    assert {v.video_id: v.label for v in videos} == {"a": "fake", "b": "real"}

@@ -41,7 +41,7 @@ def test_fakeavceleb(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("source,", "person,", "column source is missing"),
+        ("source,", "person,", "lacks the columns source; it has person"),
         ("real,A,", "real,Z,", "line 2: the field category is 'Z'"),
         ("FakeAVCeleb/RealVideo-RealAudio", "../..", "line 2.*leaves its folder"),
     ],
@@ -163,3 +163,11 @@ def test_deepfaketimit(tmp_path):
 def test_an_empty_folder_is_refused(tmp_path, layout):
     with pytest.raises(InputError, match=str(tmp_path)):
         layouts.read(layout, tmp_path)
+
+
+def test_fakeavceleb_as_a_spreadsheet_of_another_country_writes_it(tmp_path):
+    table = FAKEAVCELEB.replace(",", ";").replace("\n", "\r\n")
+    (tmp_path / "meta_data.csv").write_bytes(table.encode("utf-8-sig"))
+    semicolons = layouts.read("fakeavceleb", tmp_path)
+    (tmp_path / "meta_data.csv").write_text(FAKEAVCELEB)
+    assert semicolons == layouts.read("fakeavceleb", tmp_path)
