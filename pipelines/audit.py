@@ -151,8 +151,8 @@ def _known(
     return [value for value, _ in known], np.array(fake, bool)
 
 
-def _number(name: str, values: list[float], fake: np.ndarray) -> Quantity:
-    values = np.array(values, float)
+def _number(name: str, known: list[float], fake: np.ndarray) -> Quantity:
+    values = np.array(known, float)
     auc = _auc(values, fake)
     more = auc is None or auc >= 0.5
     return Quantity(
@@ -164,17 +164,17 @@ def _number(name: str, values: list[float], fake: np.ndarray) -> Quantity:
     )
 
 
-def _word(name: str, values: list[str], fake: np.ndarray) -> Quantity:
-    values = np.array(values, object)
+def _word(name: str, known: list[str], fake: np.ndarray) -> Quantity:
+    values = np.array(known, object)
     # The best order of the words is that of their shares of fakes.
-    shares = {word: fake[values == word].mean() for word in dict.fromkeys(values)}
-    auc = _auc(np.array([shares[word] for word in values]), fake)
+    shares = {w: float(fake[values == w].mean()) for w in dict.fromkeys(known)}
+    auc = _auc(np.array([shares[word] for word in known]), fake)
     return Quantity(
         name,
         _say_words(values[~fake]),
         _say_words(values[fake]),
         auc,
-        f"mostly {max(shares, key=shares.get)}" if shares else "",
+        f"mostly {max(shares, key=shares.__getitem__)}" if shares else "",
     )
 
 

@@ -20,7 +20,7 @@ import tempfile
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import apache_beam as beam
 from absl import flags
@@ -210,7 +210,7 @@ def _check_same_run(out: epath.Path, run: dict) -> bool:
     return info.exists()
 
 
-def _short(value, other) -> str:
+def _short(value: Any, other: Any) -> str:
     if isinstance(value, dict) and isinstance(other, dict):
         value = {k: v for k, v in value.items() if v != other.get(k)}
         return ", ".join(f"{k}={v}" for k, v in value.items()) or "without it"

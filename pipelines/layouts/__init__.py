@@ -1,5 +1,6 @@
 """Data set layouts: from a folder as downloaded to a list of videos."""
 
+import os
 from collections.abc import Callable
 
 from etils import epath
@@ -31,7 +32,7 @@ _REFUSED = {
 }
 
 
-def read(layout: str, input_dir: epath.Path | str) -> Listing:
+def read(layout: str, input_dir: os.PathLike | str) -> Listing:
     """Lists the videos of a data set.
 
     Raises:
@@ -45,7 +46,7 @@ def read(layout: str, input_dir: epath.Path | str) -> Listing:
         raise InputError(
             f"unknown layout {layout!r}, expected one of {', '.join(LAYOUTS)}"
         )
-    input_dir = epath.Path(input_dir)
-    if not input_dir.is_dir():
+    folder = epath.Path(input_dir)
+    if not folder.is_dir():
         raise InputError(f"{input_dir}: there is no such folder (--input_dir)")
-    return LAYOUTS[layout](input_dir)
+    return LAYOUTS[layout](folder)

@@ -10,6 +10,7 @@ from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video, check_inside
 from tfmds.preprocessing import sources
@@ -125,17 +126,17 @@ def _find(folder: epath.Path, depth: int) -> Iterator[_Part]:
 
 def _find_in_archive(archive: epath.Path) -> Iterator[_Part]:
     try:
-        with archive.open("rb") as f, zipfile.ZipFile(f) as opened:
-            files: dict[str, set[str]] = {}
+        with files.reading(archive) as f, zipfile.ZipFile(f) as opened:
+            names: dict[str, set[str]] = {}
             for member in opened.namelist():
                 folder, _, name = member.rpartition("/")
-                files.setdefault(folder, set()).add(name)
-            for folder, names in files.items():
-                if METADATA in names:
+                names.setdefault(folder, set()).add(name)
+            for folder, members in names.items():
+                if METADATA in members:
                     if folder:
                         check_inside(folder, os.fspath(archive))
                     content = opened.read(f"{folder}/{METADATA}".lstrip("/"))
-                    yield _Part(archive / folder, content, frozenset(names))
+                    yield _Part(archive / folder, content, frozenset(members))
     except (zipfile.BadZipFile, zlib.error, OSError) as e:
         raise InputError(
             f"{archive}: cannot be read: {e}. Was the download cut short?"
@@ -161,7 +162,7 @@ def _entries(part: _Part) -> Iterator[tuple[str, dict]]:
 class _Groups:
     """Joins what must stay together; a node is (kind, name)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._parent: dict[tuple[str, str], tuple[str, str]] = {}
 
     def join(self, one: tuple[str, str], other: tuple[str, str]) -> None:

@@ -19,9 +19,9 @@ def parse_fractions(texts: Sequence[str]) -> Fractions:
       InputError: They are not three numbers that add up to 1.
     """
     try:
-        numbers = tuple(float(t) for t in texts)
+        numbers = [float(t) for t in texts]
     except ValueError:
-        numbers = ()
+        numbers = []
     if (
         len(numbers) != len(spec.SPLITS)
         or not all(0 <= n <= 1 for n in numbers)
@@ -31,7 +31,8 @@ def parse_fractions(texts: Sequence[str]) -> Fractions:
             f"split_fractions is {','.join(texts)!r}, expected three shares of"
             f" {', '.join(spec.SPLITS)} that add up to 1, such as 0.6,0.15,0.25"
         )
-    return numbers
+    train, validation, test = numbers
+    return train, validation, test
 
 
 def assign(videos: Iterable[Video], fractions: Fractions, seed: int) -> list[Video]:
@@ -83,11 +84,11 @@ def _deal(videos: list[Video], shares: dict[str, float], seed: int) -> dict[str,
     # Large groups first: the small ones even out what they leave.
     groups.sort(key=lambda group: -counts[group].total())
     wanted = {split: share for split, share in shares.items() if share > 0}
-    got = {split: collections.Counter() for split in wanted}
+    got: dict[str, collections.Counter] = {s: collections.Counter() for s in wanted}
     members: dict[str, list[str]] = {split: [] for split in wanted}
     for group in groups:
 
-        def cost(split: str, added=counts[group]) -> float:
+        def cost(split: str, added: collections.Counter = counts[group]) -> float:
             # How much further from its share the split would be, with the group.
             share = wanted[split]
             return sum(

@@ -13,6 +13,8 @@ one side of a split.
 import dataclasses
 import fractions
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +23,7 @@ from scipy import signal
 from pipelines.synthesis import articulation as articulation_lib
 from pipelines.synthesis import encoding, manipulations, scene, voice
 from pipelines.synthesis.articulation import Articulation
-from pipelines.synthesis.face import draw_face
+from pipelines.synthesis.face import Face, draw_face
 from pipelines.synthesis.head import Expression, Head
 
 # What a random stream is for; keeps the streams of one seed apart.
@@ -68,7 +70,7 @@ class Clip:
 
     def metadata(self) -> dict:
         """The clip's entry in DFDC's metadata.json, with fields of our own."""
-        entry = {
+        entry: dict[str, Any] = {
             "label": "FAKE" if self.manipulation else "REAL",
             "split": "train",
             "identity": f"person_{self.identity:04d}",
@@ -108,7 +110,7 @@ def plan(settings: Settings) -> list[Clip]:
             # Over all identities each shot is forged in each way.
             shot = (k + identity) % len(reals)
             rng = _rng(settings, _TAKE, identity, number, 1)
-            periods = ()
+            periods: tuple[tuple[float, float], ...] = ()
             if (identity + k) % _PARTIAL_EVERY == 0:
                 periods = (_draw_period(rng, settings.seconds),)
             clips.append(
@@ -159,7 +161,15 @@ def make(settings: Settings, clip: Clip, path: os.PathLike | str) -> None:
     )
 
 
-def _film(clip, shot, face, other, weight, donor, take):
+def _film(
+    clip: Clip,
+    shot: _Shot,
+    face: Face,
+    other: Articulation,
+    weight: np.ndarray,
+    donor: np.random.Generator,
+    take: np.random.Generator,
+) -> Iterator[np.ndarray]:
     """Yields the pictures of a clip."""
     unit = scene.OVERSAMPLING * shot.scene.unit
     head = Head(face, shot.scene.light, unit)
@@ -168,11 +178,12 @@ def _film(clip, shot, face, other, weight, donor, take):
     weights = np.interp(
         shot.times * articulation_lib.RATE, np.arange(len(weight)), weight
     )
-    painter, shown = None, shot.speech
+    painter: manipulations.FaceSwap | manipulations.LipSync | None = None
+    shown = shot.speech
     if clip.manipulation == manipulations.FACE_SWAP:
         other_head = Head(draw_face(donor), shot.scene.light, unit)
-        painter = manipulations.FaceSwap(donor, head, other_head, count)
-        shown = painter.speech(shot.speech)
+        swap = manipulations.FaceSwap(donor, head, other_head, count)
+        painter, shown = swap, swap.speech(shot.speech)
     elif clip.manipulation == manipulations.LIP_SYNC:
         painter, shown = manipulations.LipSync(donor, head, count), other
     own = _expressions(shot, shot.speech)
@@ -230,7 +241,7 @@ def _record(sound: np.ndarray, seconds: float, rng: np.random.Generator) -> np.n
     return (sound + noise + hum) * 10 ** (-rng.uniform(19, 25) / 20)
 
 
-def _draw_shot(settings: Settings, clip: Clip, face) -> _Shot:
+def _draw_shot(settings: Settings, clip: Clip, face: Face) -> _Shot:
     rng = _rng(settings, _SHOT, clip.identity, clip.shot)
     rate = _RATES[rng.integers(len(_RATES))]
     width = round(settings.height * _ASPECTS[rng.integers(len(_ASPECTS))] / 2) * 2

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+from typing import Any
 
 from etils import epath
 from tqdm import tqdm
@@ -110,7 +111,7 @@ def _claim(output_dir: epath.Path, settings: clips.Settings) -> None:
     files.write_json(mark, asked)
 
 
-def _differences(found, asked: dict) -> str:
+def _differences(found: Any, asked: dict) -> str:
     if not isinstance(found, dict):
         return f"a damaged {SETTINGS}"
     return ", ".join(

@@ -53,7 +53,7 @@ def write_mp4(
         audio.bit_rate = sound_bit_rate
         heard = 0
         for number, picture in enumerate(pictures):
-            planes = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+            planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts, frame.time_base = number, 1 / rate
             container.mux(video.encode(frame))

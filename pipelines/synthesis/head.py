@@ -9,6 +9,7 @@ import functools
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pipelines.synthesis.face import Face
 
@@ -65,7 +66,9 @@ class Canvas:
         scaled = (np.asarray(points) - (_LEFT, _TOP)) * self.unit * 2**_SHIFT
         return np.round(scaled).astype(np.int32)
 
-    def box(self, left: float, top: float, right: float, bottom: float):
+    def box(
+        self, left: float, top: float, right: float, bottom: float
+    ) -> tuple[slice, slice]:
         """Slices (rows, columns) of a rectangle in face units."""
         return (
             slice(
@@ -77,7 +80,7 @@ class Canvas:
             ),
         )
 
-    def fill(self, image: np.ndarray, points: np.ndarray, colour) -> None:
+    def fill(self, image: np.ndarray, points: np.ndarray, colour: ArrayLike) -> None:
         """Fills a polygon given in face units."""
         cv2.fillPoly(
             image,
@@ -87,7 +90,9 @@ class Canvas:
             shift=_SHIFT,
         )
 
-    def line(self, image, points, colour, thickness: float) -> None:
+    def line(
+        self, image: np.ndarray, points: np.ndarray, colour: ArrayLike, thickness: float
+    ) -> None:
         """Draws a line; `thickness` in face units."""
         cv2.polylines(
             image,
@@ -122,7 +127,7 @@ class Head:
         self._shade = _shade(self._relief, light, self.canvas)
         self._still, alpha = self._draw_still()
         self.alpha = np.round(alpha * 255).astype(np.uint8)
-        self._over, self._over_alpha = self._draw_glasses()
+        self._glasses = self._draw_glasses()
         self._eye_shade = self._shade_at(face.eye_distance, face.eye_height)
         self._mouth_shade = self._shade_at(0.0, face.mouth_height + 0.12)
 
@@ -149,11 +154,12 @@ class Head:
 
     def put_on(self, image: np.ndarray) -> None:
         """Puts the glasses on a drawn face."""
-        if self._over_alpha is None:
+        if self._glasses is None:
             return
+        colour, alpha = self._glasses
         rows, columns = self._glasses_box
         part = image[rows, columns].astype(np.float32)
-        part += self._over_alpha * (self._over - part)
+        part += alpha * (colour - part)
         image[rows, columns] = part.astype(np.uint8)
 
     def skin_colour(self) -> np.ndarray:
@@ -186,14 +192,16 @@ class Head:
             1 + 0.025 * mottle[..., None] + 0.018 * pores[..., None]
         )
         # Skin is darker around the eyes and between eye and brow.
-        socket = sum(
+        sockets = [
             np.exp(
                 -(((canvas.x - s * face.eye_distance) / 0.22) ** 2)
                 - ((canvas.y - face.eye_height + 0.02) / 0.12) ** 2
             )
             for s in (-1, 1)
+        ]
+        tone *= 1 - 0.22 * (sockets[0] + sockets[1])[..., None] * np.array(
+            [0.85, 1, 1], np.float32
         )
-        tone *= 1 - 0.22 * socket[..., None] * np.array([0.85, 1, 1], np.float32)
         tone *= 1 + red[..., None] * np.array([0.02, -0.04, -0.03], np.float32)
 
         # A beard hides the skin on cheeks, chin and lip alike.
@@ -239,14 +247,14 @@ class Head:
 
     def _hair_colour(self, rng: np.random.Generator) -> np.ndarray:
         canvas = self.canvas
-        strands = rng.normal(0, 1, canvas.size[::-1]).astype(np.float32)
+        strands: np.ndarray = rng.normal(0, 1, canvas.size[::-1]).astype(np.float32)
         strands = cv2.GaussianBlur(
             strands,
             (0, 0),
             sigmaX=0.012 * canvas.unit,
             sigmaY=0.12 * canvas.unit,
         )
-        strands /= strands.std() + 1e-6
+        strands = strands / (strands.std() + 1e-6)
         gloss = np.exp(
             -(((np.hypot(canvas.x * 1.1, canvas.y + 0.1) - 0.88) / 0.1) ** 2)
         )
@@ -269,10 +277,10 @@ class Head:
         dark = np.maximum(dark, 0.25 * canvas.mask(shadow, 0.03))
         image *= 1 - dark[..., None] * np.array([0.75, 0.9, 0.9], np.float32)
 
-    def _draw_glasses(self):
+    def _draw_glasses(self) -> tuple[np.ndarray, np.ndarray] | None:
         face, canvas = self.face, self.canvas
         if not face.glasses:
-            return None, None
+            return None
         rims = np.zeros(canvas.size[::-1], np.uint8)
         lenses = np.zeros(canvas.size[::-1], np.float32)
         wide, high, thick = 0.25, 0.2, face.glasses
@@ -333,9 +341,9 @@ class Head:
                 (0.066, np.array(face.iris) * 1.1 * light),
                 (0.034, np.array([12, 10, 10])),
             ):
-                canvas.fill(ball, _ellipse(*(at - offset), radius, radius), colour)
+                canvas.fill(ball, _CIRCLE * radius + (at - offset), colour)
             glint = at - offset + [-0.025, -0.028]
-            canvas.fill(ball, _ellipse(*glint, 0.016, 0.016), (245, 245, 245))
+            canvas.fill(ball, _CIRCLE * 0.016 + glint, (245, 245, 245))
             mask = np.zeros(ball.shape[:2], np.uint8)
             canvas.fill(mask, np.concatenate([upper, lower[::-1]]) - offset, 255)
             weight = mask[..., None].astype(np.float32) / 255
@@ -405,7 +413,7 @@ class Head:
         offset = np.array([columns.start / canvas.unit, rows.start / canvas.unit])
         lips = np.array(face.lips) * light
 
-        def fill(points, colour):
+        def fill(points: np.ndarray, colour: ArrayLike) -> None:
             canvas.fill(part, points - offset, np.clip(colour, 0, 255))
 
         # The fold under the lower lip.
@@ -455,17 +463,19 @@ def jaw_drop(face: Face, opening: float) -> float:
     return 0.42 * face.mouth_gap * opening
 
 
-def _scalar(colour) -> tuple[float, ...]:
+def _scalar(colour: ArrayLike) -> tuple[float, ...]:
     return tuple(float(c) for c in np.atleast_1d(colour))
 
 
-def _over(image, alpha, colour, mask) -> None:
+def _over(
+    image: np.ndarray, alpha: np.ndarray, colour: np.ndarray, mask: np.ndarray
+) -> None:
     """Lays `colour` over a premultiplied picture in place."""
     image += mask[..., None] * (colour - image)
     alpha += mask * (1 - alpha)
 
 
-def _step(values, low, high):
+def _step(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth between."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
@@ -540,7 +550,9 @@ def _relief(face: Face, canvas: Canvas) -> np.ndarray:
     along = np.sqrt(np.clip(1 - ((y + 0.05) / 1.12) ** 2, 0, 1))
     z = 0.72 * across * (0.35 + 0.65 * along)
 
-    def bump(height, at_x, at_y, wide, high):
+    def bump(
+        height: float, at_x: float, at_y: float, wide: float, high: float
+    ) -> np.ndarray:
         return height * np.exp(-(((x - at_x) / wide) ** 2) - ((y - at_y) / high) ** 2)
 
     eye, top = face.eye_height, face.eye_height + 0.08

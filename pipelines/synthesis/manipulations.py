@@ -7,11 +7,14 @@ import cv2
 import numpy as np
 
 from pipelines.synthesis.articulation import Articulation
-from pipelines.synthesis.head import Expression, Head
+from pipelines.synthesis.head import Canvas, Expression, Head
 
 FACE_SWAP = "face_swap"
 AUDIO_SWAP = "audio_swap"
 LIP_SYNC = "lip_sync"
+# Rows and columns of a picture.
+Box = tuple[slice, slice]
+
 MANIPULATIONS = (FACE_SWAP, AUDIO_SWAP, LIP_SYNC)
 
 
@@ -104,7 +107,12 @@ class LipSync:
         return _blend(image, other, self._box, self._mask * np.float32(weight))
 
 
-def _oval(canvas, centre, radii, feather: float):
+def _oval(
+    canvas: Canvas,
+    centre: tuple[float, float],
+    radii: tuple[float, float],
+    feather: float,
+) -> tuple[Box, np.ndarray]:
     """A soft oval: the slices that hold it, and float32 `[rows, columns, 1]`."""
     distance = np.hypot(
         (canvas.x - centre[0]) / radii[0], (canvas.y - centre[1]) / radii[1]
@@ -115,7 +123,9 @@ def _oval(canvas, centre, radii, feather: float):
     return box, mask[box][..., np.newaxis]
 
 
-def _blend(image: np.ndarray, other: np.ndarray, box, weight: np.ndarray):
+def _blend(
+    image: np.ndarray, other: np.ndarray, box: Box, weight: np.ndarray
+) -> np.ndarray:
     """Lays `other` over a part of `image`."""
     part = image[box]
     mixed = part + weight * (other - part)

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pipelines.synthesis.face import Face
 from pipelines.synthesis.head import Head, Light, jaw_drop
@@ -19,8 +20,12 @@ class Scene:
     """One shot: room, clothes, light, framing and motion, without the face."""
 
     def __init__(
-        self, rng: np.random.Generator, face: Face, size: tuple[int, int], times
-    ):
+        self,
+        rng: np.random.Generator,
+        face: Face,
+        size: tuple[int, int],
+        times: np.ndarray,
+    ) -> None:
         width, height = size
         self.size = size
         self.light = Light(
@@ -45,11 +50,13 @@ class Scene:
             rng.uniform(0, 6.3) + 2 * np.pi * rng.uniform(0.05, 0.4) * times
         )
         tint = rng.uniform(0.95, 1.05, 3)
-        self._tint = tuple(tint / tint.mean()) + (0.0,)
+        self._tint = np.append(tint / tint.mean(), 0.0)
         self._backdrop = cv2.multiply(room, self._tint, dtype=cv2.CV_8U)
         self._defocus = rng.uniform(0, 0.9)
 
-    def film(self, head: Head, image: np.ndarray, opening: float, frame: int):
+    def film(
+        self, head: Head, image: np.ndarray, opening: float, frame: int
+    ) -> np.ndarray:
         """Turns and places a drawn head; answers the picture, uint8 RGB.
 
         Args:
@@ -59,7 +66,8 @@ class Scene:
           frame: Number of the frame.
         """
         layer = cv2.merge([image, head.alpha])
-        turned = cv2.remap(layer, *self._turn(head, opening, frame), cv2.INTER_LINEAR)
+        across, down = self._turn(head, opening, frame)
+        turned = cv2.remap(layer, across, down, cv2.INTER_LINEAR)
         motion, canvas = self.motion, head.canvas
         shrink = self.unit / canvas.unit
         cos, sin = np.cos(motion.roll[frame]), np.sin(motion.roll[frame])
@@ -91,7 +99,9 @@ class Scene:
             picture = cv2.GaussianBlur(picture, (0, 0), self._defocus)
         return cv2.convertScaleAbs(picture, alpha=self._exposure[frame])
 
-    def _turn(self, head: Head, opening: float, frame: int):
+    def _turn(
+        self, head: Head, opening: float, frame: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Maps for `cv2.remap`: parallax of a turned head, and the dropped jaw."""
         canvas = head.canvas
         depth = head.depth - 0.35
@@ -161,22 +171,29 @@ def _room(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return cv2.GaussianBlur(room, (0, 0), rng.uniform(1.5, 9.0))
 
 
-def _body(rng, room, face: Face, light: Light, centre, unit: float) -> np.ndarray:
+def _body(
+    rng: np.random.Generator,
+    room: np.ndarray,
+    face: Face,
+    light: Light,
+    centre: np.ndarray,
+    unit: float,
+) -> np.ndarray:
     """Neck, shoulders and clothes in front of the room: float32 RGB."""
     height, width = room.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x, y = (x - centre[0]) / unit, (y - centre[1]) / unit
 
-    def paint(points, colour, blur=0.0):
+    def paint(points: ArrayLike, colour: np.ndarray, blur: float = 0.0) -> None:
         mask = np.zeros((height, width), np.uint8)
         pixels = np.round((np.array(points) * unit + centre) * 32).astype(np.int32)
         cv2.fillPoly(mask, [pixels], 255, lineType=cv2.LINE_AA, shift=5)
-        weight = mask.astype(np.float32)[..., None] / 255
+        weight: np.ndarray = mask.astype(np.float32)[..., None] / 255
         if blur:
             weight = cv2.GaussianBlur(weight, (0, 0), blur * unit)[..., None]
         room[:] += weight * (colour - room)
 
-    def lit(colour, softness):
+    def lit(colour: ArrayLike, softness: float) -> np.ndarray:
         across = 1 - 0.5 * (x / softness) ** 2 * 0.6 + 0.35 * light.x * x / softness
         shade = light.ambient + light.diffuse * np.clip(across, 0.2, 1.2)
         return np.array(colour, np.float32) * shade[..., None]

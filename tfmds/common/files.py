@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from etils import epath
 
@@ -27,6 +27,12 @@ def writing(path: os.PathLike | str, mode: str = "w") -> Iterator[IO]:
     with partial.open(mode) as f:
         yield f
     partial.replace(path)
+
+
+def reading(path: os.PathLike | str) -> IO[bytes]:
+    """Opens a file for its bytes."""
+    # The type that epath gives is that of text, whatever the mode.
+    return cast(IO[bytes], epath.Path(path).open("rb"))
 
 
 def make_folder(path: os.PathLike | str) -> None:
@@ -271,7 +277,7 @@ def read_table(path: os.PathLike | str, what: str, hint: str) -> Table:
 def sha256(path: os.PathLike | str) -> str:
     """SHA-256 of a file of any size, as hexadecimal digits."""
     found = hashlib.sha256()
-    with epath.Path(path).open("rb") as f:
+    with reading(path) as f:
         while block := f.read(_BLOCK_BYTES):
             found.update(block)
     return found.hexdigest()

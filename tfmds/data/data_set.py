@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from etils import epath
@@ -174,6 +174,7 @@ def shard_name(name: str, split: str, index: int, count: int) -> str:
 
 RESULT_COLUMNS = ("status", "reason", "tracks", "chunks", "seconds")
 _MEDIA_COLUMNS = {field.name: field for field in dataclasses.fields(MediaFacts)}
+_MEDIA_TYPES: dict[Any, Callable[[str], Any]] = {int: int, str: str}  # else float
 
 
 def write_videos(path: os.PathLike | str, rows: Iterable[VideoRow]) -> None:
@@ -215,10 +216,10 @@ def read_videos(path: os.PathLike | str) -> list[VideoRow]:
 
 
 def _video_row(row: dict[str, str]) -> VideoRow:
-    fields = {name: row[name] for name in manifest.COLUMNS}
-    fields["fake_periods"] = manifest.parse_periods(fields["fake_periods"])
+    texts = {name: row[name] for name in manifest.COLUMNS if name != "fake_periods"}
+    periods = manifest.parse_periods(row["fake_periods"])
     return VideoRow(
-        video=manifest.Video(**fields),
+        video=manifest.Video(**texts, fake_periods=periods),
         status=row["status"],
         reason=row["reason"],
         tracks=int(row["tracks"]),
@@ -232,7 +233,7 @@ def _media_facts(row: dict[str, str]) -> MediaFacts:
     """Tables from before these columns have none of them."""
     return MediaFacts(
         **{
-            name: {int: int, str: str}.get(field.type, float)(row[name])
+            name: _MEDIA_TYPES.get(field.type, float)(row[name])
             for name, field in _MEDIA_COLUMNS.items()
             if row.get(name)
         }

@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -95,13 +95,13 @@ def encode(segment: TrackSegment, video: manifest.Video, seconds: float) -> byte
     return example.SerializeToString(deterministic=True)
 
 
-def _bytes(values: Sequence[bytes]) -> tf.train.Feature:
+def _bytes(values: Iterable[bytes]) -> tf.train.Feature:
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
 
-def _floats(values: Sequence[float]) -> tf.train.Feature:
+def _floats(values: Iterable[float]) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
-def _ints(values: Sequence[int]) -> tf.train.Feature:
+def _ints(values: Iterable[int]) -> tf.train.Feature:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=values))

@@ -113,7 +113,9 @@ def score(tracks: Sequence[Track], seed: int = 0) -> tuple[VideoScores, ChunkSco
         name: [] for name in ("video_id", "track", "start_seconds", "distance", "label")
     }
 
-    def add(track: Track, manipulation: str, start, distance) -> None:
+    def add(
+        track: Track, manipulation: str, start: np.ndarray, distance: np.ndarray
+    ) -> None:
         video_id = track.row.video.video_id
         video_id += f"+{manipulation}" if manipulation else ""
         rows[video_id] = track.row, manipulation

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -60,7 +61,7 @@ def score_chunks(
             for name in _COLUMNS:
                 parts[name].append(np.asarray(batch[name]))
             bar.update(len(batch["label"]))
-    columns = {
+    columns: dict[str, Any] = {
         name: np.concatenate(part) if part else np.zeros(0)
         for name, part in parts.items()
     }
