@@ -32,7 +32,7 @@ from sklearn.metrics import roc_auc_score
 from tfmds.common import app
 from tfmds.data import manifest as manifests
 from tfmds.data.data_set import INFO_FILE, DataSet
-from tfmds.evaluation import scores
+from tfmds.evaluation import score_files
 from tfmds.models import checkpoints
 from tfmds.scoring import mismatches, scorer
 from tfmds.scoring.mismatches import Track
@@ -204,7 +204,7 @@ def judge_drawn(workdir: pathlib.Path) -> Result:
     """The result of a run on drawn videos; `swap` is of the fakes by another voice."""
     output = workdir / "scores"
     scorer.score_data_set(workdir, _DRAWN.value, ["test"], output)
-    videos = scores.read_videos(output / scores.VIDEOS_FILE)
+    videos = score_files.read_videos(output / score_files.VIDEOS_FILE)
     chosen = {
         kind: [
             s for s, k in zip(videos.mds, videos.manipulation, strict=True) if k == kind

@@ -47,9 +47,9 @@ class Chunks:
 
     def mds(self, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Labels (1 fake) and MDS of the videos."""
-        by_video = scores.mds_by_video(self.video_id, distance)
-        fake = [self.labels[name] == spec.FAKE for name in by_video]
-        return np.array(fake), np.array(list(by_video.values()))
+        names, video = np.unique(self.video_id, return_inverse=True)
+        fake = [self.labels[name] == spec.FAKE for name in names]
+        return np.array(fake), scores.mds(distance, video, len(names))
 
 
 def read(data_set: DataSet, split: str, config: TwoStreamConfig) -> Chunks:

@@ -20,7 +20,7 @@ from etils import epath
 from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import comparison, evaluation, scores, thresholds
+from tfmds.evaluation import comparison, evaluation, score_files, scores, thresholds
 from tfmds.reporting import tables
 
 _SPLIT = flags.DEFINE_enum(
@@ -79,19 +79,19 @@ def main() -> None:
 
 
 def _read(first: str, second: str) -> tuple[scores.VideoScores, scores.VideoScores]:
-    foreign = [scores.is_foreign(path) for path in (first, second)]
+    foreign = [score_files.is_foreign(path) for path in (first, second)]
     if all(foreign):
         raise InputError(
             f"{first} and {second} both have two columns, and neither says what the"
             " videos are; one of them must be a scores.csv of tfmds.evaluate"
         )
     if foreign[0]:
-        known = scores.read_videos(second)
-        return scores.read_foreign(first, known)[0], known
-    known = scores.read_videos(first)
+        known = score_files.read_videos(second)
+        return score_files.read_foreign(first, known)[0], known
+    known = score_files.read_videos(first)
     if foreign[1]:
-        return known, scores.read_foreign(second, known)[0]
-    return known, scores.read_videos(second)
+        return known, score_files.read_foreign(second, known)[0]
+    return known, score_files.read_videos(second)
 
 
 def _names(first: str, second: str) -> tuple[str, str]:
@@ -101,7 +101,7 @@ def _names(first: str, second: str) -> tuple[str, str]:
 
 
 def _name(path: epath.Path) -> str:
-    return path.parent.name if path.name == scores.VIDEOS_FILE else path.stem
+    return path.parent.name if path.name == score_files.VIDEOS_FILE else path.stem
 
 
 def _levels() -> tuple[float, float] | None:

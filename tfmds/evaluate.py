@@ -39,7 +39,7 @@ from etils import epath
 from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import epochs, evaluation, scores, thresholds
+from tfmds.evaluation import epochs, evaluation, score_files, thresholds
 from tfmds.reporting import tables
 
 _SCORES = flags.DEFINE_string("scores", None, "Table of videos with their MDS.")
@@ -104,7 +104,7 @@ def main() -> None:
         return
     threshold = thresholds.read(_THRESHOLD.value) if _THRESHOLD.value else None
     path = _scores(output_dir, threshold)
-    videos, chunks, notes = scores.read(path, _LABELS.value)
+    videos, chunks, notes = score_files.read(path, _LABELS.value)
     result = evaluation.evaluate(
         videos,
         chunks,
@@ -231,7 +231,7 @@ def _scores(
         scorer.score_data_set(
             _MODEL.value, _DATA_DIR.value, splits, output_dir, hop_seconds=_HOP.value
         )
-    return output_dir / scores.VIDEOS_FILE
+    return output_dir / score_files.VIDEOS_FILE
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from etils import epath
 from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import calibration, localization, scores, thresholds
+from tfmds.evaluation import calibration, localization, score_files, thresholds
 
 _SCORES = flags.DEFINE_string("scores", None, "Table of videos with their MDS.")
 _MODEL = flags.DEFINE_string("model", None, "A run of tfmds.train to score with.")
@@ -75,7 +75,7 @@ def main() -> None:
     output_dir = epath.Path(_OUTPUT_DIR.value)
     thresholds.refuse_test(_SPLIT.value, "--split")
     path, model_id = _scores(output_dir)
-    videos, chunks, notes = scores.read(path, _LABELS.value)
+    videos, chunks, notes = score_files.read(path, _LABELS.value)
     threshold = thresholds.select(
         videos,
         _SPLIT.value,
@@ -124,7 +124,7 @@ def _scores(output_dir: epath.Path) -> tuple[epath.Path, str]:
         scorer.score_data_set(
             _MODEL.value, _DATA_DIR.value, splits, folder, hop_seconds=_HOP.value
         )
-    return folder / scores.VIDEOS_FILE, scorer.model_id(_MODEL.value)
+    return folder / score_files.VIDEOS_FILE, scorer.model_id(_MODEL.value)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import comparison, scores
+from tfmds.evaluation import comparison, score_files, scores
 
 level = st.integers(0, 6).map(lambda x: x / 2)
 
@@ -75,7 +75,7 @@ def test_delong_is_true_to_its_level():
 
 
 def with_scores(videos, mds):
-    return dataclasses.replace(videos, mds=np.asarray(mds, float))
+    return dataclasses.replace(videos, scores={"mds": np.asarray(mds, float)})
 
 
 def test_the_interval_of_the_difference_is_paired():
@@ -129,13 +129,13 @@ def test_constant_scores_are_chance():
 
 def test_scores_of_another_detector_are_joined_by_name(tmp_path):
     videos, _ = samples.tables(groups=2)
-    scores.write_videos(tmp_path / "scores.csv", videos)
-    labels = scores.read_labels(tmp_path / "scores.csv")
+    score_files.write_videos(tmp_path / "scores.csv", videos)
+    labels = score_files.read_labels(tmp_path / "scores.csv")
     assert not labels.scored.any()
     path = tmp_path / "other.csv"
     path.write_text("video,score\ntest/0-0.mp4,7\nelsewhere.mp4,8\n")
-    assert scores.is_foreign(path)
-    found, unknown = scores.read_foreign(path, labels)
+    assert score_files.is_foreign(path)
+    found, unknown = score_files.read_foreign(path, labels)
     assert unknown == 1
     assert found.video_id[found.scored].tolist() == ["test/0-0.mp4"]
     assert found.mds[found.scored] == 7
@@ -157,4 +157,4 @@ def test_bad_files_of_other_detectors_are_refused(tmp_path, text, message):
     labels, _ = samples.tables(groups=1)
     (tmp_path / "other.csv").write_text(text)
     with pytest.raises(InputError, match=f"other.csv.*{message}"):
-        scores.read_foreign(tmp_path / "other.csv", labels)
+        score_files.read_foreign(tmp_path / "other.csv", labels)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.evaluation import samples
 from tfmds.common.errors import InputError
-from tfmds.evaluation import epochs, scores
+from tfmds.evaluation import epochs, score_files
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def run_dir(tmp_path):
         videos, _ = samples.tables(
             groups=12, separation=separation, splits=["validation"], seed=3
         )
-        scores.write_videos(folder / epochs.file_name(epoch), videos)
+        score_files.write_videos(folder / epochs.file_name(epoch), videos)
     return tmp_path / "run"
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import evaluation, scores, thresholds
+from tfmds.evaluation import evaluation, score_files, scores, thresholds
 from tfmds.reporting import plots, tables
 
 MISSING = [("test/0-1.mp4", spec.NO_FACE), ("test/1-2.mp4", spec.NO_AUDIO)]
@@ -123,8 +123,8 @@ def test_figures_by_split_and_by_attribute_of_the_group(tmp_path):
     women = [group in ("p0", "p1", "p2") for group in videos.group]
     gender = np.where(women, "women", "men").astype(object)
     videos = dataclasses.replace(videos, attributes={"group_gender": gender})
-    scores.write(tmp_path, videos, chunks)
-    videos = scores.read_videos(tmp_path / "scores.csv")
+    score_files.write(tmp_path, videos, chunks)
+    videos = score_files.read_videos(tmp_path / "scores.csv")
     found = evaluate(videos, chunks, split=evaluation.ALL).estimates
     for name, mask in (
         ("group_gender=women", np.array(women)),
@@ -150,18 +150,18 @@ def test_an_attribute_that_names_rather_than_sorts_is_passed_over():
 
 def test_scores_that_rank_nothing_or_the_wrong_way_round_are_named():
     videos, _ = samples.tables(separation=2)
-    constant = dataclasses.replace(videos, mds=np.ones(len(videos)))
+    constant = dataclasses.replace(videos, scores={"mds": np.ones(len(videos))})
     found = evaluate(constant)
     assert found.estimates["videos/auc"].value == 0.5
     assert "all scores are 1" in " ".join(found.notes)
-    turned = dataclasses.replace(videos, mds=-videos.mds)
+    turned = dataclasses.replace(videos, scores={"mds": -videos.mds})
     assert "reals score higher" in " ".join(evaluate(turned).notes)
     assert "reals score higher" not in " ".join(evaluate(videos).notes)
 
 
 def test_videos_that_another_detector_passed_over_are_not_covered(tmp_path):
     videos, _ = samples.tables()
-    scores.write_videos(tmp_path / "scores.csv", videos)
+    score_files.write_videos(tmp_path / "scores.csv", videos)
     (tmp_path / "other.csv").write_text(
         "video,score\n"
         + "".join(
@@ -170,9 +170,57 @@ def test_videos_that_another_detector_passed_over_are_not_covered(tmp_path):
             if n[-5] != "3"
         )
     )
-    labels = scores.read_labels(tmp_path / "scores.csv")
-    other, _ = scores.read_foreign(tmp_path / "other.csv", labels)
+    labels = score_files.read_labels(tmp_path / "scores.csv")
+    other, _ = score_files.read_foreign(tmp_path / "other.csv", labels)
     with pytest.raises(InputError, match="15 of 20 .*5 no_score"):
         evaluate(other)
     found = evaluate(other, unscored="wrong")
     assert found.estimates["videos/auc"].value == pytest.approx(0.5)
+
+
+@pytest.fixture
+def two_scores(monkeypatch):
+    """Videos with a second score, which is the first turned round; one lacks it."""
+    monkeypatch.setitem(scores.SCORES, "second", "second score")
+    videos, chunks = samples.tables(separation=0.2)
+    second = -videos.mds
+    second[np.flatnonzero(videos.split == "test")[0]] = np.nan
+    both = {"mds": videos.mds, "second": second}
+    return dataclasses.replace(videos, scores=both), chunks
+
+
+def test_any_score_of_the_videos_is_evaluated_by_its_name(two_scores, tmp_path):
+    videos, chunks = two_scores
+    score_files.write(tmp_path, videos, chunks)
+    videos = score_files.read_videos(tmp_path / "scores.csv")
+    found = evaluate(videos, chunks, score="second", min_coverage=0)
+    test = videos.select(videos.split == "test").select(slice(1, None))
+    expected = roc_auc_score(test.label == spec.FAKE, -test.mds)
+    assert found.estimates["videos/auc"].value == pytest.approx(expected)
+    assert found.to_json()["score"] == "second"
+    with pytest.raises(InputError, match="19 of 20 .*1 no_score"):
+        evaluate(videos, chunks, score="second")
+    with pytest.raises(InputError, match="no score 'third', they have mds, second"):
+        evaluate(videos, chunks, score="third")
+
+
+def test_a_threshold_is_for_one_score(two_scores, tmp_path):
+    videos, chunks = two_scores
+    chosen = thresholds.select(videos, "validation", score="second")
+    assert -videos.mds.max() < chosen.value < -videos.mds.min()
+    thresholds.write(tmp_path / "threshold.json", chosen)
+    chosen = thresholds.read(tmp_path / "threshold.json")
+    with pytest.raises(InputError, match="one of the score second"):
+        evaluate(videos, threshold=chosen)
+    found = evaluate(
+        videos, chunks, threshold=chosen, score="second", unscored="wrong"
+    ).estimates
+    assert "videos/recall" in found
+    assert "chunks/recall" not in found
+
+
+def test_a_threshold_of_an_unknown_score_is_refused(tmp_path):
+    path = tmp_path / "threshold.json"
+    path.write_text('{"value": 0.7, "score": "third"}')
+    with pytest.raises(InputError, match=r"threshold\.json: .*'third', expected .*mds"):
+        thresholds.read(path)

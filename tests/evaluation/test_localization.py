@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import evaluation, localization, scores, thresholds
+from tfmds.evaluation import evaluation, localization, score_files, thresholds
 from tfmds.evaluation.localization import Localizer, Proposals, Truth
 from tfmds.evaluation.metrics import Bootstrap
 
@@ -326,8 +326,8 @@ def test_levels_that_are_none_are_refused(fields):
 
 def test_periods_and_length_are_written_and_read(tmp_path):
     videos, chunks = samples.partial_fakes()
-    scores.write(tmp_path, videos, chunks)
-    again = scores.read_videos(tmp_path / "scores.csv")
+    score_files.write(tmp_path, videos, chunks)
+    again = score_files.read_videos(tmp_path / "scores.csv")
     assert again.fake_periods.tolist() == videos.fake_periods.tolist()
     assert again.seconds.tolist() == videos.seconds.tolist()
     assert spec.FAKE in again.label

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import scores
+from tfmds.evaluation import score_files, scores
 
 HEADER = "video_id,label,split,group,manipulation,status,chunks,mds\n"
 CHUNK_HEADER = "video_id,track,chunk,start_seconds,label,distance\n"
@@ -21,12 +21,12 @@ def write(tmp_path, text, name="scores.csv"):
 
 def test_what_is_written_is_read_again(tmp_path):
     videos, chunks = samples.tables(unscored=[("test/0-1.mp4", spec.NO_FACE)])
-    scores.write(tmp_path, videos, chunks)
-    again = scores.read_videos(tmp_path / "scores.csv")
+    score_files.write(tmp_path, videos, chunks)
+    again = score_files.read_videos(tmp_path / "scores.csv")
     for name in ("video_id", "label", "split", "group", "manipulation", "status"):
         assert (getattr(again, name) == getattr(videos, name)).all()
     np.testing.assert_allclose(again.mds, videos.mds, rtol=1e-8)
-    chunks_again = scores.read_chunks(tmp_path / "chunks.csv", again)
+    chunks_again = score_files.read_chunks(tmp_path / "chunks.csv", again)
     np.testing.assert_allclose(chunks_again.distance, chunks.distance, rtol=1e-8)
     assert not list(tmp_path.glob(".*"))
 
@@ -40,20 +40,19 @@ def test_any_name_survives(tmp_path_factory, names):
         [(name, 0, 0.0, spec.REAL, 0.25) for name in names],
     )
     folder = tmp_path_factory.mktemp("scores")
-    scores.write(folder, videos, chunks)
-    again = scores.read_videos(folder / "scores.csv")
+    score_files.write(folder, videos, chunks)
+    again = score_files.read_videos(folder / "scores.csv")
     assert list(again.video_id) == list(again.group) == names
-    assert len(scores.read_chunks_beside(folder / "scores.csv", again)) == len(names)
+    assert len(score_files.read_chunks_beside(folder / "scores.csv", again)) == len(
+        names
+    )
 
 
 def test_mds_is_the_mean_distance_of_a_video():
     videos, chunks = samples.tables()
-    by_video = scores.mds_by_video(chunks.video_id, chunks.distance)
     for name, value in zip(videos.video_id, videos.mds, strict=True):
         distances = chunks.distance[chunks.video_id == name]
         assert value == pytest.approx(sum(distances) / len(distances))
-        assert by_video[name] == pytest.approx(value)
-        assert scores.mds(distances) == pytest.approx(value)
 
 
 def test_chunks_are_numbered_by_time_in_each_track():
@@ -99,7 +98,7 @@ def test_chunks_are_numbered_by_time_in_each_track():
 )
 def test_a_bad_table_is_refused_by_file_and_line(tmp_path, text, message):
     with pytest.raises(InputError, match=f"scores.csv.*{message}"):
-        scores.read_videos(write(tmp_path, text))
+        score_files.read_videos(write(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -113,25 +112,25 @@ def test_a_bad_table_is_refused_by_file_and_line(tmp_path, text, message):
     ],
 )
 def test_chunks_of_another_run_are_refused(tmp_path, rows, message):
-    videos = scores.read_videos(write(tmp_path, HEADER + GOOD))
+    videos = score_files.read_videos(write(tmp_path, HEADER + GOOD))
     path = write(tmp_path, CHUNK_HEADER + rows, "chunks.csv")
     with pytest.raises(InputError, match=f"chunks.csv.*{message}"):
-        scores.read_chunks(path, videos)
+        score_files.read_chunks(path, videos)
 
 
 def test_files_that_are_no_tables_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        scores.read_videos(tmp_path / "none.csv")
+        score_files.read_videos(tmp_path / "none.csv")
     with pytest.raises(InputError, match="is a directory"):
-        scores.read_videos(tmp_path)
+        score_files.read_videos(tmp_path)
     (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="UTF-8"):
-        scores.read_videos(tmp_path / "x.csv")
+        score_files.read_videos(tmp_path / "x.csv")
 
 
 def test_a_table_from_a_spreadsheet_program_is_read(tmp_path):
     text = "\ufeffnote," + HEADER + "x," + GOOD
-    videos = scores.read_videos(write(tmp_path, text.replace("\n", "\r\n")))
+    videos = score_files.read_videos(write(tmp_path, text.replace("\n", "\r\n")))
     assert list(videos.video_id) == ["a"]
     assert videos.mds == 0.5
 
@@ -159,4 +158,4 @@ def test_bad_optional_columns_are_refused(tmp_path, columns, values, message):
     assert ",real," in row
     path = write(tmp_path, f"{header},{columns}\n{row},{values}\n")
     with pytest.raises(InputError, match=f"scores.csv.*{message}"):
-        scores.read_videos(path)
+        score_files.read_videos(path)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.evaluation import samples
-from tfmds.evaluation import scores
+from tfmds.evaluation import score_files
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def files(tmp_path):
     """Two runs on the same videos, and a third detector's two columns."""
     for name, separation in (("good", 0.3), ("poor", 0.05)):
         videos, chunks = samples.tables(separation=separation, groups=8)
-        scores.write(tmp_path / name, videos, chunks)
+        score_files.write(tmp_path / name, videos, chunks)
     rows = [
         f"{name},{10 * mds}"
         for name, mds in zip(videos.video_id, videos.mds, strict=True)

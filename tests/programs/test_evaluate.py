@@ -8,7 +8,7 @@ import pytest
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import scores, thresholds
+from tfmds.evaluation import score_files, thresholds
 
 _IMPORTS = """
 import runpy, sys
@@ -24,7 +24,7 @@ assert not {"tensorflow", "keras"} & set(sys.modules)
 @pytest.fixture
 def inputs(tmp_path):
     videos, chunks = samples.tables(separation=0.3)
-    scores.write(tmp_path, videos, chunks)
+    score_files.write(tmp_path, videos, chunks)
     threshold = thresholds.select(videos, "validation", num_draws=20)
     thresholds.write(tmp_path / "threshold.json", threshold)
     return [
@@ -78,7 +78,7 @@ def test_it_works_with_neither_threshold_nor_chunks(inputs, tmp_path):
 
 def test_missing_videos_are_an_error_with_a_way_on(inputs, tmp_path):
     missing = [("test/0-0.mp4", spec.NO_FACE)]
-    scores.write(tmp_path, *samples.tables(separation=0.3, unscored=missing))
+    score_files.write(tmp_path, *samples.tables(separation=0.3, unscored=missing))
     done = run(*inputs)
     assert done.returncode == 2
     assert "test/0-0.mp4 (no_face)" in done.stderr
@@ -97,8 +97,8 @@ def test_a_hop_below_a_second_makes_chunks_overlap(run_dir, tmp_path):
     scorer.score_data_set(
         run_dir, data, ["validation"], tmp_path / "out", hop_seconds=0.5
     )
-    videos = scores.read_videos(tmp_path / "out" / scores.VIDEOS_FILE)
-    chunks = scores.read_chunks(tmp_path / "out" / scores.CHUNKS_FILE, videos)
+    videos = score_files.read_videos(tmp_path / "out" / score_files.VIDEOS_FILE)
+    chunks = score_files.read_chunks(tmp_path / "out" / score_files.CHUNKS_FILE, videos)
     assert chunks.start_seconds.tolist() == [0, 0.5, 1, 1.5, 2] * 2
     assert videos.mds[0] == pytest.approx(chunks.distance[:5].mean())
     assert videos.seconds.tolist() == [3, 3]
@@ -109,7 +109,7 @@ def test_a_hop_below_a_second_makes_chunks_overlap(run_dir, tmp_path):
 
 
 def test_scores_of_another_detector_need_labels(inputs, tmp_path):
-    videos = scores.read_videos(tmp_path / "scores.csv")
+    videos = score_files.read_videos(tmp_path / "scores.csv")
     rows = [f"{n},{m}" for n, m in zip(videos.video_id, videos.mds, strict=True)]
     other = tmp_path / "other.csv"
     other.write_text("\n".join(["video,score", *rows, "elsewhere,1"]) + "\n")

@@ -6,12 +6,12 @@ import pytest
 
 from tests.evaluation import samples
 from tfmds.common import files
-from tfmds.evaluation import scores
+from tfmds.evaluation import score_files
 
 
 @pytest.fixture
 def table(tmp_path):
-    scores.write(tmp_path, *samples.tables(separation=0.3))
+    score_files.write(tmp_path, *samples.tables(separation=0.3))
     return tmp_path / "scores.csv"
 
 
@@ -57,7 +57,7 @@ def test_bad_input_is_one_message(table, tmp_path, words, message):
 
 
 def test_levels_of_localization_are_chosen_where_videos_are_forged_in_a_part(tmp_path):
-    scores.write(tmp_path, *samples.partial_fakes())
+    score_files.write(tmp_path, *samples.partial_fakes())
     out = tmp_path / "out"
     done = run(f"--scores={tmp_path / 'scores.csv'}", f"--output_dir={out}")
     assert done.returncode == 0, done.stderr
@@ -68,7 +68,7 @@ def test_levels_of_localization_are_chosen_where_videos_are_forged_in_a_part(tmp
 
 
 def test_a_threshold_for_another_detector_needs_labels(table, tmp_path):
-    videos = scores.read_videos(table)
+    videos = score_files.read_videos(table)
     rows = [f"{n},{m}" for n, m in zip(videos.video_id, videos.mds, strict=True)]
     other = tmp_path / "other.csv"
     other.write_text("\n".join(["video,score", *rows]) + "\n")

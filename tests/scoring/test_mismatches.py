@@ -6,7 +6,7 @@ import pytest
 from tests import tracks as drawn
 from tests.conftest import run_program
 from tfmds.data.data_set import VideoRow
-from tfmds.evaluation import scores
+from tfmds.evaluation import score_files
 from tfmds.scoring import mismatches
 from tfmds.scoring.mismatches import Track
 
@@ -65,8 +65,8 @@ def test_a_threshold_is_chosen_where_there_are_no_fakes(run_dir, tmp_path):
         f"--output_dir={tmp_path / 'threshold'}",
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    scored = scores.read_videos(
-        tmp_path / "threshold" / "scores-validation" / scores.VIDEOS_FILE
+    scored = score_files.read_videos(
+        tmp_path / "threshold" / "scores-validation" / score_files.VIDEOS_FILE
     )
     # Half of the videos are fakes, and left out.
     assert (

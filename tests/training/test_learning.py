@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from tfmds import spec
 from tfmds.data import data_set, input_pipeline
 from tfmds.data.input_pipeline import BatchConfig
-from tfmds.evaluation import scores
+from tfmds.evaluation import score_files
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, with_pairwise_distance
 from tfmds.scoring import scorer
@@ -48,8 +48,10 @@ def learn(data_dir, root, steps=70):
     recipe = dataclasses.replace(RECIPE, steps_per_epoch=steps)
     run.train(data_dir, root / "run", MODEL, BATCH, recipe)
     scorer.score_data_set(root / "run", data_dir, ["test"], root / "scores")
-    videos = scores.read_videos(root / "scores" / scores.VIDEOS_FILE)
-    return videos, scores.read_chunks(root / "scores" / scores.CHUNKS_FILE, videos)
+    videos = score_files.read_videos(root / "scores" / score_files.VIDEOS_FILE)
+    return videos, score_files.read_chunks(
+        root / "scores" / score_files.CHUNKS_FILE, videos
+    )
 
 
 def auc(videos, chunks, manipulation=None):

@@ -8,7 +8,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from tests import runs, tracks
 from tfmds.common.errors import InputError
 from tfmds.data.input_pipeline import BatchConfig
-from tfmds.evaluation import scores
+from tfmds.evaluation import score_files
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.scoring import scorer
@@ -62,7 +62,7 @@ def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
         }.items()
     )
     assert sorted(runs.scalars(tmp_path)) == [1, 2, 3, 4, 5, 6]
-    written = scores.read_videos(tmp_path / "validation" / "epoch-0002.csv")
+    written = score_files.read_videos(tmp_path / "validation" / "epoch-0002.csv")
     assert len(written) == 4
     assert checkpoints.load_model(tmp_path)[1] == TINY
 
@@ -159,8 +159,8 @@ def test_scores_have_a_row_for_every_video_and_chunk(data_dir, tmp_path):
     model = two_stream(TINY)
     checkpoints.save(tmp_path, model, checkpoints.State(step=1, best_step=1))
     scorer.score_data_set(tmp_path, data_dir, ["validation"], tmp_path / "out")
-    videos = scores.read_videos(tmp_path / "out" / scores.VIDEOS_FILE)
-    chunks = scores.read_chunks(tmp_path / "out" / scores.CHUNKS_FILE, videos)
+    videos = score_files.read_videos(tmp_path / "out" / score_files.VIDEOS_FILE)
+    chunks = score_files.read_chunks(tmp_path / "out" / score_files.CHUNKS_FILE, videos)
     assert list(videos.video_id) == [f"validation{i}" for i in range(4)]
     assert videos.label.tolist() == [1, 0, 1, 0]
     assert len(chunks) == 12

@@ -9,7 +9,7 @@ from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.evaluation import metrics, thresholds
 from tfmds.evaluation.metrics import Bootstrap, Estimate, Sample
-from tfmds.evaluation.scores import VideoScores
+from tfmds.evaluation.scores import MDS, VideoScores
 
 # So many videos are named that the detectors disagree about.
 _MAX_NAMED = 50
@@ -38,7 +38,7 @@ class Comparison:
       names: Of the detectors.
       split: The split, or `all`.
       videos: The videos that both scored, `n`, their scores those of the first.
-      scores: float64 `[2, n]`.
+      scores: float64 `[2, n]`, of each detector.
       levels: Where each detector calls a video fake.
       level_origin: Where these levels come from.
       groups: Number of groups of the videos.
@@ -166,6 +166,7 @@ def compare(
     second: VideoScores,
     *,
     names: tuple[str, str] = ("A", "B"),
+    judged_by: tuple[str, str] = (MDS, MDS),
     split: str = "test",
     levels: tuple[float, float] | None = None,
     num_draws: int = 1000,
@@ -177,6 +178,7 @@ def compare(
       first: Scores of one detector.
       second: Scores of the other.
       names: What to call them.
+      judged_by: Which score of each, one of `scores.SCORES`.
       split: Which split, or `all`.
       levels: Where each calls a video fake; None for the equal error rate of each on
         these very videos.
@@ -184,8 +186,10 @@ def compare(
       seed: Of the bootstrap.
 
     Raises:
-      InputError: A video has two labels, or too few videos are in common.
+      InputError: A video has two labels, too few videos are in common, or one has not
+        the score.
     """
+    first, second = first.judged_by(judged_by[0]), second.judged_by(judged_by[1])
     in_split = [v.select(np.isin(v.split, _splits(split))) for v in (first, second)]
     all_ids = set(in_split[0].video_id) | set(in_split[1].video_id)
     row_of = {name: row for row, name in enumerate(second.video_id)}
@@ -217,34 +221,35 @@ def compare(
             f" and {second.video_id[0]!r}"
         )
     groups, num_groups = metrics.group_numbers(a.group, a.video_id)
-    samples = [Sample(v.mds, fake, groups) for v in (a, b)]
+    values = np.stack([a.values(judged_by[0]), b.values(judged_by[1])])
+    samples = [Sample(value, fake, groups) for value in values]
     bootstrap = Bootstrap.draw(num_groups, num_draws, seed)
     draws = [_draw_auc(sample, bootstrap) for sample in samples]
-    values = [float(metrics.auc(metrics.rank(sample))) for sample in samples]
+    aucs = [float(metrics.auc(metrics.rank(sample))) for sample in samples]
     origin = "given"
     if levels is None:
         levels = tuple(
-            thresholds.equal_error_rate(v.mds[~fake], v.mds[fake]) for v in (a, b)
+            thresholds.equal_error_rate(value[~fake], value[fake]) for value in values
         )
         origin = "the equal error rate of each on these videos"
     left_out = len(all_ids) - len(a)
     auc = tuple(
         _estimate(value, drawn, num_groups)
-        for value, drawn in zip(values, draws, strict=True)
+        for value, drawn in zip(aucs, draws, strict=True)
     )
     return Comparison(
         names=names,
         split=split,
         videos=a,
-        scores=np.stack([a.mds, b.mds]),
+        scores=values,
         levels=levels,
         level_origin=origin,
         groups=num_groups,
         left_out=left_out,
         auc=auc,
-        difference=_estimate(values[1] - values[0], draws[1] - draws[0], num_groups),
-        delong=delong(a.mds, b.mds, fake),
-        rank_correlation=_rank_correlation(a.mds, b.mds),
+        difference=_estimate(aucs[1] - aucs[0], draws[1] - draws[0], num_groups),
+        delong=delong(*values, fake),
+        rank_correlation=_rank_correlation(*values),
         notes=tuple(_notes(names, auc, left_out, num_groups, len(a))),
     )
 

@@ -10,7 +10,7 @@ from etils import epath
 
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import evaluation, scores
+from tfmds.evaluation import evaluation, score_files
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 from tfmds.evaluation.metrics import Estimate
 
@@ -123,7 +123,7 @@ def read(
         split,
         {
             epoch: evaluation.evaluate(
-                scores.read_videos(found[epoch]),
+                score_files.read_videos(found[epoch]),
                 None,
                 split=split,
                 min_coverage=0,

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import localization, metrics
+from tfmds.evaluation import localization, metrics, scores
 from tfmds.evaluation.coverage import Coverage
 from tfmds.evaluation.localization import Truth
 from tfmds.evaluation.metrics import Bootstrap, Estimate, Sample
@@ -37,6 +37,7 @@ class Evaluation:
 
     Attributes:
       split: Which one, or `all`.
+      score: By which score of the videos, one of `scores.SCORES`.
       unscored: `wrong` where videos without a score count as wrong, else `leave_out`.
       coverage: How many videos have a score.
       groups: How many groups they are of.
@@ -53,6 +54,7 @@ class Evaluation:
     """
 
     split: str
+    score: str
     unscored: str
     coverage: Coverage
     groups: int
@@ -94,6 +96,7 @@ class Evaluation:
             "format_version": spec.FORMAT_VERSION,
             "summary": self.summary,
             "split": self.split,
+            "score": self.score,
             "groups": self.groups,
             "unscored": self.unscored,
             "coverage": self.coverage.to_json(),
@@ -108,6 +111,7 @@ def evaluate(
     chunks: ChunkScores | None,
     *,
     split: str,
+    score: str = scores.MDS,
     threshold: Threshold | None = None,
     min_coverage: float = 0.99,
     unscored: str = LEAVE_OUT,
@@ -121,7 +125,8 @@ def evaluate(
       videos: The table of videos.
       chunks: Their chunks; without them there are no metrics on chunks.
       split: Which split, or `all`.
-      threshold: Where a score is called fake.
+      score: Which score of the videos, one of `scores.SCORES`.
+      threshold: Where that score is called fake.
       min_coverage: Share of the videos that must have a score, where those without
         are left out.
       unscored: One of `UNSCORED`.
@@ -130,8 +135,12 @@ def evaluate(
       where: Names the table in an error.
 
     Raises:
-      InputError: The split has no videos, or too few of them have a score.
+      InputError: The split has no videos, too few of them have a score, or the
+        threshold is one of another score.
     """
+    if threshold is not None:
+        threshold.check_score(score)
+    videos = videos.judged_by(score)
     in_split = np.isin(videos.split, spec.SPLITS if split == ALL else [split])
     if not in_split.any():
         found = ", ".join(sorted(set(videos.split)))
@@ -147,7 +156,7 @@ def evaluate(
     chosen = videos.select(rows)
     groups, num_groups = metrics.group_numbers(chosen.group, chosen.video_id)
     bootstrap = Bootstrap.draw(num_groups, num_draws, seed)
-    sample = Sample(_scores(chosen), chosen.label == spec.FAKE, groups)
+    sample = Sample(_values(chosen, score), chosen.label == spec.FAKE, groups)
     subsets, notes = _subsets(chosen, split)
     estimates = dict(_figures(VIDEOS, sample, subsets, threshold, bootstrap))
     if chunks is not None:
@@ -161,6 +170,8 @@ def evaluate(
         )
         # The probability was fitted to videos, not to seconds.
         bare = threshold and dataclasses.replace(threshold, calibration=None)
+        # A chunk has a distance only, and the MDS is made of it.
+        bare = bare if score == scores.MDS else None
         of_chunks = {name: mask[of_video] for name, mask in subsets.items()}
         estimates |= _figures(CHUNKS, chunk_sample, of_chunks, bare, bootstrap)
         if localization.has_periods(chosen):
@@ -169,6 +180,7 @@ def evaluate(
             notes += more
     return Evaluation(
         split=split,
+        score=score,
         unscored=unscored,
         coverage=coverage,
         groups=num_groups,
@@ -200,10 +212,10 @@ def _notes_on_scores(sample: Sample, auc: Estimate) -> Iterator[str]:
         )
 
 
-def _scores(videos: VideoScores) -> np.ndarray:
-    """MDS; the worst there is for a video without one."""
+def _values(videos: VideoScores, score: str) -> np.ndarray:
+    """The score; the worst there is for a video without one."""
     worst = np.where(videos.label == spec.FAKE, -np.inf, np.inf)
-    return np.where(videos.scored, videos.mds, worst)
+    return np.where(videos.scored, videos.values(score), worst)
 
 
 def _subsets(
@@ -212,14 +224,14 @@ def _subsets(
     """Videos to look at on their own, bool `[n]` by name, and what is to be said."""
     subsets, notes = {"": np.ones(len(videos), bool)}, []
     fake = videos.label == spec.FAKE
-    for name in _values(videos.manipulation[fake]):
+    for name in _words(videos.manipulation[fake]):
         mask = ~fake | (videos.manipulation == name)
         subsets[f"/manipulation={name}"] = mask
     attributes = dict(videos.attributes)
     if split == ALL:
         attributes["split"] = videos.split
     for attribute, column in attributes.items():
-        values = _values(column)
+        values = _words(column)
         if len(values) > _MAX_VALUES:
             notes.append(
                 f"{attribute} has {len(values)} different values, more than"
@@ -231,7 +243,7 @@ def _subsets(
     return subsets, notes
 
 
-def _values(column: np.ndarray) -> list[str]:
+def _words(column: np.ndarray) -> list[str]:
     return sorted(set(column) - {""})
 
 

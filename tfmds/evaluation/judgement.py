@@ -95,7 +95,7 @@ class VideoJudgement:
         """Mean distance of all chunks, None where there are none."""
         if not self.chunks:
             return None
-        return scores.mds(np.array([chunk.distance for chunk in self.chunks]))
+        return float(scores.mds([chunk.distance for chunk in self.chunks])[0])
 
     @property
     def verdict(self) -> str:

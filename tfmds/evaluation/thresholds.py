@@ -15,7 +15,7 @@ import numpy as np
 from tfmds import spec
 from tfmds.common import files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import calibration, metrics
+from tfmds.evaluation import calibration, metrics, scores
 from tfmds.evaluation.calibration import Calibration
 from tfmds.evaluation.localization import Localizer
 from tfmds.evaluation.metrics import Estimate
@@ -95,7 +95,8 @@ class Threshold:
     """A threshold and where it comes from.
 
     Attributes:
-      value: Tau; a video is called fake where MDS >= tau.
+      value: Tau; a video is called fake where its score >= tau.
+      score: Which score, one of `scores.SCORES`.
       criterion: How it was chosen.
       target: The rate that the criterion aimed at, where it has one.
       split: The split it was chosen on, never test.
@@ -113,6 +114,7 @@ class Threshold:
     """
 
     value: float
+    score: str = scores.MDS
     criterion: str = ""
     target: float | None = None
     split: str = ""
@@ -133,7 +135,8 @@ class Threshold:
         low, high = self.interval or (None, None)
         interval = "" if low is None else f" [{low:.4g}, {high:.4g}]"
         return (
-            f"threshold {self.value:.4g}{interval} by {self.criterion} on"
+            f"threshold {self.value:.4g}{interval} of the {scores.SCORES[self.score]}"
+            f" by {self.criterion} on"
             f" {self.counts['real']} real and {self.counts['fake']} fake {self.split}"
             f" videos of {self.counts['groups']} groups; there it calls"
             f" {self.recall} of the fakes and {self.false_positive_rate} of the reals"
@@ -146,6 +149,7 @@ class Threshold:
         return {
             "format_version": spec.FORMAT_VERSION,
             "value": self.value,
+            "score": self.score,
             "low": low,
             "high": high,
             "criterion": self.criterion,
@@ -178,6 +182,7 @@ class Threshold:
             localizer = fields.get("localization")
             threshold = cls(
                 value=value,
+                score=str(fields.get("score", scores.MDS)),
                 criterion=str(fields.get("criterion", "")),
                 target=fields.get("target"),
                 split=str(fields.get("split", "")),
@@ -209,8 +214,22 @@ class Threshold:
             )
         if not np.isfinite(value):
             raise InputError(f"{where}: value is {value}, expected a finite number")
+        if threshold.score not in scores.SCORES:
+            raise InputError(
+                f"{where}: a threshold of the score {threshold.score!r}, expected one"
+                f" of {', '.join(scores.SCORES)}"
+            )
         refuse_test(threshold.split, where)
         return threshold
+
+    def check_score(self, score: str) -> None:
+        """Raises InputError where it is to be applied to another score."""
+        if score != self.score:
+            raise InputError(
+                f"the threshold is one of the score {self.score}, and the videos are"
+                f" judged by {score}; choose a threshold of that with"
+                " python -m tfmds.select_threshold"
+            )
 
     def drift(self, videos: VideoScores) -> list[str]:
         """Says for which classes the scores are elsewhere than where it was chosen.
@@ -218,24 +237,27 @@ class Threshold:
         A Kolmogorov-Smirnov test of each class against the quantiles.
 
         Args:
-          videos: Scored videos; other labels than real and fake are passed over.
+          videos: As `VideoScores.judged_by` its score gives them; other labels than
+            real and fake are passed over.
         """
         from scipy import stats
 
         notes = []
         for word, label in spec.LABELS.items():
             known = self.quantiles.get(word, ())
-            mds = videos.mds[videos.scored & (videos.label == label)]
-            if len(known) < 2 or not len(mds):
+            mask = videos.scored & (videos.label == label)
+            found = videos.values(self.score)[mask]
+            if len(known) < 2 or not len(found):
                 continue
-            distance = _largest_difference(np.asarray(known), mds)
+            distance = _largest_difference(np.asarray(known), found)
             count = self.counts.get(word, len(known))
-            effective = count * len(mds) / (count + len(mds))
+            effective = count * len(found) / (count + len(found))
             chance = stats.kstwobign.sf(distance * np.sqrt(effective))
             if distance > _DRIFT_SHARE and chance < _DRIFT_SIGNIFICANCE:
                 notes.append(
-                    f"the MDS of {word} videos is elsewhere than where the threshold"
-                    f" was chosen: median {np.median(mds):.3g} instead of"
+                    f"the {scores.SCORES[self.score]} of {word} videos is elsewhere"
+                    " than where the threshold was chosen: median"
+                    f" {np.median(found):.3g} instead of"
                     f" {np.median(known):.3g} (Kolmogorov-Smirnov distance"
                     f" {distance:.2f}); choose a threshold on videos of this kind"
                 )
@@ -247,6 +269,7 @@ def select(
     split: str,
     criterion: str = DEFAULT_CRITERION,
     *,
+    score: str = scores.MDS,
     target: float | None = None,
     calibration_kind: str = calibration.LOGISTIC,
     scores_digest: str = "",
@@ -261,6 +284,7 @@ def select(
       videos: The table of videos.
       split: Train or validation.
       criterion: One of `CRITERIA`.
+      score: Which score of the videos, one of `scores.SCORES`.
       target: The rate to aim at, for the criteria that have one.
       calibration_kind: How the probability is fitted.
       scores_digest: Of the table's file.
@@ -270,14 +294,15 @@ def select(
       where: Names the table in an error.
 
     Raises:
-      InputError: The split is test, lacks a class, or target and criterion do not go
-        together.
+      InputError: The split is test, lacks a class or the score, or target and
+        criterion do not go together.
     """
     refuse_test(split, where)
     options = _options(criterion, target)
+    videos = videos.judged_by(score)
     videos = videos.select((videos.split == split) & videos.scored)
     groups, num_groups = metrics.group_numbers(videos.group, videos.video_id)
-    sample = metrics.Sample(videos.mds, videos.label == spec.FAKE, groups)
+    sample = metrics.Sample(videos.values(score), videos.label == spec.FAKE, groups)
     real, fake = sample.score[~sample.fake], sample.score[sample.fake]
     if not len(real) or not len(fake):
         raise InputError(
@@ -291,6 +316,7 @@ def select(
     rates = dict(metrics.evaluate(sample, threshold=value, bootstrap=bootstrap))
     return Threshold(
         value=value,
+        score=score,
         criterion=criterion,
         target=target,
         split=split,
@@ -302,8 +328,8 @@ def select(
         model_id=model_id,
         notes=tuple(_notes(real, fake, criterion, target)),
         quantiles={
-            word: tuple(np.quantile(mds, np.linspace(0, 1, _NUM_QUANTILES)).tolist())
-            for word, mds in (("real", real), ("fake", fake))
+            word: tuple(np.quantile(some, np.linspace(0, 1, _NUM_QUANTILES)).tolist())
+            for word, some in (("real", real), ("fake", fake))
         },
         calibration=calibration.fit(real, fake, calibration_kind),
     )

@@ -24,7 +24,7 @@ from etils import epath
 
 from tfmds.common import files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import epochs, scores
+from tfmds.evaluation import epochs, score_files
 from tfmds.evaluation.scores import VideoScores
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
@@ -167,7 +167,7 @@ def write_validation(workdir: PathLike, epoch: int, videos: VideoScores) -> None
     """Saves the validation scores after an epoch, counted from 1."""
     folder = epath.Path(workdir) / epochs.FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    scores.write_videos(folder / epochs.file_name(epoch), videos)
+    score_files.write_videos(folder / epochs.file_name(epoch), videos)
 
 
 def load_model(

@@ -12,7 +12,7 @@ from tfmds.evaluation.comparison import Comparison
 from tfmds.evaluation.epochs import Epochs
 from tfmds.evaluation.evaluation import ALL, CHUNKS, LOCALIZATION, VIDEOS, Evaluation
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
-from tfmds.evaluation.scores import VideoScores
+from tfmds.evaluation.scores import SCORES, VideoScores
 from tfmds.reporting import result_charts, video_charts, video_page
 
 # Faces of a video by track and time in seconds, as JPEG.
@@ -208,7 +208,7 @@ def _mistake(
         "label": spec.LABEL_WORDS[int(videos.label[row])],
         "manipulation": videos.manipulation[row],
         "called": called,
-        "mds": float(videos.mds[row]),
+        "mds": float(videos.values(evaluation.score)[row]),
         "forged": forged,
         "tracks": [],
     }
@@ -313,7 +313,7 @@ def _row_columns(evaluation: Evaluation) -> list[str]:
     split = ["split"] if evaluation.split == ALL else []
     verdict = ["called", "verdict"] if evaluation.threshold is not None else []
     columns = ["video", "is", "manipulation", *split, "group", "status", "chunks"]
-    return [*columns, "MDS", *verdict]
+    return [*columns, SCORES[evaluation.score], *verdict]
 
 
 def _rows(
@@ -339,7 +339,8 @@ def _row(
     evaluation: Evaluation, videos: VideoScores, row: int
 ) -> list[str | dict[str, Any]]:
     threshold = evaluation.threshold
-    mds, label = float(videos.mds[row]), spec.LABEL_WORDS[int(videos.label[row])]
+    value = float(videos.values(evaluation.score)[row])
+    label = spec.LABEL_WORDS[int(videos.label[row])]
     cells: list[str | dict[str, Any]] = [
         str(videos.video_id[row]),
         label,
@@ -353,15 +354,15 @@ def _row(
         str(videos.status[row]),
         {"value": count, "text": str(count)},
         {"value": "", "text": ""}
-        if np.isnan(mds)
-        else {"value": mds, "text": f"{mds:.3f}"},
+        if np.isnan(value)
+        else {"value": value, "text": f"{value:.3f}"},
     ]
     if threshold is not None:
-        called = "" if np.isnan(mds) else _called(mds, threshold.value)
+        called = "" if np.isnan(value) else _called(value, threshold.value)
         verdict = "right" if called == label else "wrong" if called else "no verdict"
         cells += [called, verdict]
     return cells
 
 
-def _called(mds: float, threshold: float) -> str:
-    return "fake" if mds >= threshold else "real"
+def _called(score: float, threshold: float) -> str:
+    return "fake" if score >= threshold else "real"

@@ -15,7 +15,7 @@ from tfmds import spec
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.data.input_pipeline import ViewConfig
-from tfmds.evaluation import scores
+from tfmds.evaluation import score_files
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models.two_stream import TwoStreamConfig
 from tfmds.scoring import scorer
@@ -171,4 +171,4 @@ def score_data_set(
     data_set, model, config = scorer.load(model_path, data_dir)
     with integrity.damage_is_named(data_set, splits):
         tracks = [t for split in splits for t in embed(model, config, data_set, split)]
-    scores.write(output_dir, *score(tracks, seed))
+    score_files.write(output_dir, *score(tracks, seed))

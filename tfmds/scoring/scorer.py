@@ -14,7 +14,7 @@ from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
-from tfmds.evaluation import epochs, scores
+from tfmds.evaluation import epochs, score_files
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models import checkpoints
 from tfmds.models.folding import fold_batch_norm
@@ -128,7 +128,7 @@ def score_data_set(
       InputError: The model or the data set cannot be used, or they do not fit.
     """
     videos, chunks = _score(model_path, data_dir, splits, hop_seconds)
-    scores.write(output_dir, videos, chunks)
+    score_files.write(output_dir, videos, chunks)
 
 
 def score_epochs(
@@ -155,7 +155,7 @@ def score_epochs(
     folder.mkdir(parents=True, exist_ok=True)
     for epoch, step in ends.items():
         videos, _ = _score(run, data_dir, [split], step=step)
-        scores.write_videos(folder / epochs.file_name(epoch), videos)
+        score_files.write_videos(folder / epochs.file_name(epoch), videos)
 
 
 def _score(

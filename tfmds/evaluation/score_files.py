@@ -1,0 +1,497 @@
+"""Score files: `scores.csv`, a row per video, and `chunks.csv`, a row per chunk."""
+
+import csv
+import dataclasses
+import fnmatch
+import io
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from tfmds import spec
+from tfmds.common import files
+from tfmds.common.errors import InputError
+from tfmds.data import manifest
+from tfmds.evaluation import scores
+from tfmds.evaluation.scores import ChunkScores, VideoScores
+
+VIDEOS_FILE = "scores.csv"
+CHUNKS_FILE = "chunks.csv"
+# Columns that begin so say something about a group, such as group_gender.
+ATTRIBUTE_PREFIX = "group_"
+
+# An MDS may differ by so much from the mean of its distances: both were rounded.
+_MDS_TOLERANCE = 1e-3
+_ROWS_AT_ONCE = 100_000
+_MAKE_SCORES = (
+    "Make scores with python -m tfmds.evaluate --model=RUN --data_dir=DATA, or name"
+    " the scores.csv of an earlier run."
+)
+
+_Parser = Callable[[list[str]], np.ndarray]
+
+
+def write(
+    output_dir: os.PathLike | str, videos: VideoScores, chunks: ChunkScores
+) -> None:
+    """Writes `scores.csv` and `chunks.csv`, each whole or not at all."""
+    output_dir = epath.Path(output_dir)
+    # A reader checks the chunks against the videos, so these come last.
+    write_chunks(output_dir / CHUNKS_FILE, chunks)
+    write_videos(output_dir / VIDEOS_FILE, videos)
+
+
+def write_videos(path: os.PathLike | str, videos: VideoScores) -> None:
+    """Writes the table of videos as CSV, whole or not at all."""
+    _write(path, videos)
+
+
+def write_chunks(path: os.PathLike | str, chunks: ChunkScores) -> None:
+    """Writes the table of chunks as CSV, whole or not at all."""
+    _write(path, chunks)
+
+
+def read(
+    path: os.PathLike | str, labels: os.PathLike | str | None = None
+) -> tuple[VideoScores, ChunkScores | None, list[str]]:
+    """Reads a table of videos with the chunks beside it, or another detector's scores.
+
+    Args:
+      path: A table of videos, or a file of two columns, `video,score`.
+      labels: What the videos of the latter are, as for `read_labels`.
+
+    Returns:
+      The videos, their chunks where there are any, and what is to be said.
+
+    Raises:
+      InputError: As `read_videos`, `read_chunks` and `read_foreign`; or there are two
+        sources of labels, or none.
+    """
+    if not is_foreign(path):
+        if labels:
+            raise InputError(
+                f"--labels is for scores with two columns, and {path} has labels of its"
+                " own; leave it out"
+            )
+        videos = read_videos(path)
+        return videos, read_chunks_beside(path, videos), []
+    if not labels:
+        raise InputError(
+            f"{path} has two columns and does not say what the videos are; add"
+            " --labels=manifest.csv, or another table with the columns"
+            f" {','.join(_LABEL_COLUMNS)}"
+        )
+    videos, unknown = read_foreign(path, read_labels(labels))
+    notes = [f"rows of {path} that are not in {labels}: {unknown}"] if unknown else []
+    return videos, None, notes
+
+
+def read_videos(path: os.PathLike | str) -> VideoScores:
+    """Reads and checks a table of videos.
+
+    Raises:
+      InputError: A column is missing, a value is not allowed, a video_id is double,
+        a score is not finite, or score and status do not go together; names file and
+        line.
+    """
+    optional = dict.fromkeys(scores.SCORES, _as_floats_or_empty) | _OPTIONAL_COLUMNS
+    columns, lines = _read(path, _VIDEO_COLUMNS, optional)
+    values = {name: columns.pop(name) for name in scores.SCORES if name in columns}
+    attributes = _pop_attributes(columns)
+    videos = VideoScores(**columns, scores=values, attributes=attributes)
+    _check_unique(videos.video_id, lines, path)
+    scored = videos.scored
+    for wrong, message in (
+        (
+            scored & np.isnan(videos.mds),
+            "the status is ok and mds is empty; a video that is ok has a score",
+        ),
+        (
+            ~scored & ~np.isnan(videos.mds),
+            "mds is given and the status is not ok; only a video that is ok has one",
+        ),
+        (videos.chunks < 0, "chunks is negative"),
+        (videos.seconds < 0, "seconds is negative"),
+        (
+            (videos.label == spec.REAL) & videos.fake_periods.astype(bool),
+            "a real video has fake_periods",
+        ),
+    ):
+        if wrong.any():
+            raise InputError(f"{path}, line {lines[np.argmax(wrong)]}: {message}")
+    return videos
+
+
+def read_labels(path: os.PathLike | str) -> VideoScores:
+    """Reads what is known of videos beforehand: nothing of it is a score.
+
+    Args:
+      path: A manifest, the videos.csv of a data set, or a table of videos.
+
+    Returns:
+      The videos, each with the status `NO_SCORE`.
+
+    Raises:
+      InputError: As `read_videos`.
+    """
+    columns, lines = _read(path, _LABEL_COLUMNS, _OPTIONAL_COLUMNS)
+    attributes = _pop_attributes(columns)
+    _check_unique(columns["video_id"], lines, path)
+    count = len(lines)
+    return VideoScores(
+        **columns,
+        status=scores.texts([scores.NO_SCORE] * count),
+        chunks=np.zeros(count, np.int64),
+        scores={scores.MDS: np.full(count, np.nan)},
+        attributes=attributes,
+    )
+
+
+def is_foreign(path: os.PathLike | str) -> bool:
+    """Whether a file has but two columns: the scores of another detector."""
+    return len(_header(path)) == 2
+
+
+def read_foreign(
+    path: os.PathLike | str, labels: VideoScores
+) -> tuple[VideoScores, int]:
+    """Reads the scores of another detector: two columns, `video,score`.
+
+    Args:
+      path: The file; a higher score means more likely fake.
+      labels: What is known of the videos.
+
+    Returns:
+      The videos of `labels`, `ok` where the file has a score and `NO_SCORE` where it
+      has none, and how many videos of the file are not among them.
+
+    Raises:
+      InputError: As `read_videos`, or no video of the file is among `labels`.
+    """
+    header = _header(path)
+    if (
+        len(header) != 2
+        or header[0] not in _FOREIGN_IDS
+        or header[1] not in _FOREIGN_SCORES
+    ):
+        raise InputError(
+            f"{path}: the columns are {','.join(header)}, expected video,score"
+        )
+    columns, lines = _read(path, {header[0]: _as_names, header[1]: _as_floats})
+    ids, score = columns.values()
+    _check_unique(ids, lines, path)
+    row_of = {video: row for row, video in enumerate(labels.video_id)}
+    rows = np.array([row_of.get(video, -1) for video in ids])
+    known = rows >= 0
+    if not known.any():
+        raise InputError(
+            f"{path}: none of its videos is among those with a label, such as"
+            f" {ids[0]!r} here and {labels.video_id[0]!r} there; the names must be the"
+            " same"
+        )
+    mds = np.full(len(labels), np.nan)
+    mds[rows[known]] = score[known]
+    status = np.where(np.isnan(mds), scores.NO_SCORE, spec.OK)
+    return (
+        dataclasses.replace(
+            labels,
+            scores={scores.MDS: mds},
+            status=scores.texts(status),
+            chunks=np.zeros(len(labels), int),
+        ),
+        int((~known).sum()),
+    )
+
+
+def read_chunks(path: os.PathLike | str, videos: VideoScores) -> ChunkScores:
+    """Reads a table of chunks and checks it against its table of videos.
+
+    Raises:
+      InputError: As `read_videos`; or a chunk is double, its video is not among
+        `videos`, or the chunks of a video are not those its MDS was made of.
+    """
+    columns, lines = _read(path, _CHUNK_COLUMNS)
+    chunks = ChunkScores(**columns)
+    rows = scores.chunk_rows(chunks.video_id, videos.video_id, str(path))
+    order = np.lexsort((chunks.chunk, chunks.track, rows))
+    double = np.ones(max(len(order) - 1, 0), bool)
+    for column in (rows, chunks.track, chunks.chunk):
+        double &= np.diff(column[order]) == 0
+    if double.any():
+        at = int(np.argmax(double))
+        first, second = sorted(lines[order[at : at + 2]])
+        row = order[at]
+        raise InputError(
+            f"{path}, line {second}: chunk {chunks.chunk[row]} of track"
+            f" {chunks.track[row]} of the video {chunks.video_id[row]!r} is already in"
+            f" line {first}"
+        )
+    counts = np.bincount(rows, minlength=len(videos))
+    means = scores.mds(chunks.distance, rows, len(videos))
+    other = counts != videos.chunks
+    other |= videos.scored & ~np.isclose(
+        means, videos.mds, rtol=_MDS_TOLERANCE, atol=_MDS_TOLERANCE
+    )
+    if other.any():
+        row = int(np.argmax(other))
+        raise InputError(
+            f"{path}: the video {videos.video_id[row]!r} has {counts[row]} chunks with"
+            f" the mean distance {means[row]:.6g}, and in the table of videos"
+            f" {videos.chunks[row]} chunks and the mds {videos.mds[row]:.6g}. The two"
+            " files are not of one run: put those of one run together, or move"
+            f" {CHUNKS_FILE} away to go without it."
+        )
+    return chunks
+
+
+def read_chunks_beside(
+    path: os.PathLike | str, videos: VideoScores
+) -> ChunkScores | None:
+    """The `chunks.csv` in the folder of a table of videos, None where it has none."""
+    beside = epath.Path(path).parent / CHUNKS_FILE
+    return read_chunks(beside, videos) if beside.is_file() else None
+
+
+def _pop_attributes(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    names = [name for name in columns if name.startswith(ATTRIBUTE_PREFIX)]
+    return {name: columns.pop(name) for name in names}
+
+
+def _as_names(values: list[str]) -> np.ndarray:
+    if "" in values:
+        raise _ValueAt(values.index(""), "empty, expected a name")
+    return scores.texts(values)
+
+
+def _as_words(allowed: Iterable[str]) -> Callable[[list[str]], np.ndarray]:
+    allowed = tuple(allowed)
+
+    def parse(values: list[str]) -> np.ndarray:
+        for wrong in set(values).difference(allowed):
+            raise _ValueAt(
+                values.index(wrong), f"{wrong!r}, expected one of {', '.join(allowed)}"
+            )
+        return scores.texts(values)
+
+    return parse
+
+
+_as_label_words = _as_words(spec.LABELS)
+
+
+def _as_labels(values: list[str]) -> np.ndarray:
+    _as_label_words(values)
+    return np.array([spec.LABELS[value] for value in values], np.int8)
+
+
+def _as_ints(values: list[str]) -> np.ndarray:
+    return _numbers(values, int, np.int64, "a whole number")
+
+
+def _as_floats(values: list[str]) -> np.ndarray:
+    numbers = _numbers(values, float, np.float64, "a number")
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        at = int(np.argmin(finite))
+        raise _ValueAt(at, f"{values[at]!r}, expected a finite number")
+    return numbers
+
+
+def _as_floats_or_empty(values: list[str]) -> np.ndarray:
+    given = np.array([value != "" for value in values], bool)
+    numbers = np.full(len(values), np.nan)
+    try:
+        numbers[given] = _as_floats(list(itertools.compress(values, given)))
+    except _ValueAt as e:
+        raise _ValueAt(int(np.flatnonzero(given)[e.at]), e.message) from None
+    return numbers
+
+
+def _as_periods(values: list[str]) -> np.ndarray:
+    known: dict[str, tuple[manifest.Period, ...]] = {}
+    for at, value in enumerate(values):
+        if value not in known:
+            try:
+                known[value] = manifest.parse_periods(value)
+            except ValueError:
+                raise _ValueAt(
+                    at,
+                    f"{value!r}, expected start-end in seconds with ; between periods,"
+                    " such as 1.5-3;4-5.25",
+                ) from None
+    return scores.tuples(known[value] for value in values)
+
+
+def _numbers(
+    values: list[str], kind: Callable[[str], Any], dtype: Any, expected: str
+) -> np.ndarray:
+    try:
+        return np.fromiter(map(kind, values), dtype, count=len(values))
+    except (ValueError, OverflowError):
+        for at, value in enumerate(values):
+            try:
+                dtype(kind(value))
+            except (ValueError, OverflowError):
+                raise _ValueAt(at, f"{value!r}, expected {expected}") from None
+        raise
+
+
+class _ValueAt(Exception):
+    """A value of a column that cannot be read, and where it stands."""
+
+    def __init__(self, at: int, message: str):
+        super().__init__(at, message)
+        self.at = at
+        self.message = message
+
+
+_VIDEO_COLUMNS = {
+    "video_id": _as_names,
+    "label": _as_labels,
+    "split": _as_words(spec.SPLITS),
+    "group": scores.texts,
+    "manipulation": scores.texts,
+    "status": _as_words(spec.STATUSES),
+    "chunks": _as_ints,
+    "mds": _as_floats_or_empty,
+}
+_LABEL_COLUMNS = {
+    name: _VIDEO_COLUMNS[name]
+    for name in ("video_id", "label", "split", "group", "manipulation")
+}
+# Names of the two columns of another detector's file.
+_FOREIGN_IDS = ("video", "video_id")
+_FOREIGN_SCORES = ("score", "mds")
+# `*`: every column whose name begins so.
+_OPTIONAL_COLUMNS = {
+    "fake_periods": _as_periods,
+    "seconds": _as_floats_or_empty,
+    f"{ATTRIBUTE_PREFIX}*": scores.texts,
+}
+_CHUNK_COLUMNS = {
+    "video_id": _as_names,
+    "track": _as_ints,
+    "chunk": _as_ints,
+    "start_seconds": _as_floats,
+    "label": _as_labels,
+    "distance": _as_floats,
+}
+
+
+def _read(
+    path: os.PathLike | str,
+    columns: dict[str, _Parser],
+    optional: dict[str, _Parser] | None = None,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The columns by name and, for messages, the line of each row."""
+    text = files.read_text(path, f"a table {','.join(columns)}", _MAKE_SCORES)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = next(reader, [])
+        missing = [name for name in columns if name not in header]
+        if missing:
+            raise InputError(
+                f"{path}: the table lacks the columns {', '.join(missing)}; it has"
+                f" {', '.join(header) or 'none'}. Expected: {','.join(columns)}"
+            )
+        double = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+        if double:
+            raise InputError(
+                f"{path}: the table has the columns {', '.join(double)} more than once"
+            )
+        parsers = columns | _matching(header, optional or {})
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in parsers}
+        lines = []
+        for block_lines, block in _blocks(reader, len(header), path):
+            for name, parse in parsers.items():
+                try:
+                    parts[name].append(parse(block[header.index(name)]))
+                except _ValueAt as e:
+                    raise InputError(
+                        f"{path}, line {block_lines[e.at]}: {name} is {e.message}"
+                    ) from None
+            lines.append(np.array(block_lines))
+    except csv.Error as e:
+        raise InputError(f"{path}, line {reader.line_num}: no CSV table: {e}") from e
+    if not lines:
+        raise InputError(f"{path}: the table has no rows, expected one or more")
+    return (
+        {name: np.concatenate(part) for name, part in parts.items()},
+        np.concatenate(lines),
+    )
+
+
+def _header(path: os.PathLike | str) -> list[str]:
+    text = files.read_text(path, f"a table {','.join(_VIDEO_COLUMNS)}", _MAKE_SCORES)
+    return next(csv.reader(io.StringIO(text, newline="")), [])
+
+
+def _matching(header: list[str], optional: dict[str, _Parser]) -> dict[str, _Parser]:
+    found = {}
+    for name in header:
+        for pattern, parse in optional.items():
+            if fnmatch.fnmatchcase(name, pattern):
+                found[name] = parse
+    return found
+
+
+def _blocks(
+    reader: Any, width: int, path: os.PathLike | str
+) -> Iterator[tuple[list[int], list[list[str]]]]:
+    """Line numbers and columns of some rows at a time; empty lines are passed over."""
+
+    def numbered() -> Iterator[tuple[int, list[str]]]:
+        for row in reader:
+            if len(row) == width:
+                yield reader.line_num, row
+            elif row:
+                raise InputError(
+                    f"{path}, line {reader.line_num}: {len(row)} values, expected"
+                    f" {width} as in the header"
+                )
+
+    rows = numbered()
+    while block := list(itertools.islice(rows, _ROWS_AT_ONCE)):
+        lines, values = zip(*block, strict=True)
+        yield list(lines), [list(column) for column in zip(*values, strict=True)]
+
+
+def _check_unique(ids: np.ndarray, lines: np.ndarray, path: os.PathLike | str) -> None:
+    if len(set(ids)) == len(ids):
+        return
+    seen: dict[str, int] = {}
+    for name, line in zip(ids, lines, strict=True):
+        if name in seen:
+            raise InputError(
+                f"{path}, line {line}: the video_id {name!r} is already in line"
+                f" {seen[name]}; each video has one row"
+            )
+        seen[name] = line
+
+
+def _write(path: os.PathLike | str, table: VideoScores | ChunkScores) -> None:
+    columns: dict[str, np.ndarray] = {}
+    for field in dataclasses.fields(table):
+        value = getattr(table, field.name)
+        columns |= value if isinstance(value, Mapping) else {field.name: value}
+    written = [_as_written(name, values) for name, values in columns.items()]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*written, strict=True))
+    files.write_text(path, text.getvalue())
+
+
+def _as_written(name: str, values: np.ndarray) -> list[Any]:
+    if name == "label":
+        return [spec.LABEL_WORDS[value] for value in values.tolist()]
+    if name == "fake_periods":
+        return [manifest.format_periods(value) for value in values]
+    if np.issubdtype(values.dtype, np.floating):
+        # Nine digits hold every float32 exactly.
+        return ["" if value != value else f"{value:.9g}" for value in values.tolist()]
+    return values.tolist()
