@@ -142,8 +142,9 @@ def preprocess(
     }
     out = epath.Path(output_dir)
     work = out / data_set.WORK_DIR
+    files.clear_removed(out, data_set.WORK_DIR)
     if _check_same_run(out, run):
-        work.rmtree(missing_ok=True)
+        files.remove_folder(work)
         return data_set.DataSet.load(out).videos()
     job = shards.Job(name, os.fspath(out), os.fspath(root), options, chunk_spec)
     with _clear_where_full(out):
@@ -381,7 +382,7 @@ def _finish(
     )
     files.write_json(out / tfds_files.INFO_FILE, tfds_files.info(job.name, splits))
     files.write_json(out / data_set.INFO_FILE, info)
-    (out / data_set.WORK_DIR).rmtree()
+    files.remove_folder(out / data_set.WORK_DIR)
     return in_order
 
 

@@ -1,5 +1,10 @@
+import pathlib
+
+import keras
 import pytest
 
+from tests import kills
+from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.models import checkpoints
 from tfmds.models.checkpoints import State
@@ -58,6 +63,55 @@ def test_a_half_written_checkpoint_is_not_seen(tmp_path):
     checkpoints.save(tmp_path, model, State(step=5, best_step=5))
     (tmp_path / "checkpoints" / ".00000009.partial").mkdir()
     assert checkpoints.latest_state(tmp_path).step == 5
+
+
+@pytest.mark.parametrize("step", [2, 3], ids=["replaced", "next"])
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_run_goes_on_wherever_saving_was_stopped(
+    tmp_path, monkeypatch, step, exchange
+):
+    if not exchange:
+        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    steps = kills.Steps(monkeypatch)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="x")])
+    kernel = model.get_layer("x").kernel
+
+    def write_weights(path):
+        # HDF5 opens the file itself, and fills it later.
+        steps.take()
+        pathlib.Path(path).write_bytes(b"half")
+        steps.take()
+        keras.saving.save_weights(model, path)
+
+    monkeypatch.setattr(model, "save_weights", write_weights)
+
+    def save(workdir, step, value, **best):
+        kernel.assign([[value]])
+        checkpoints.save(workdir, model, State(step=step, loss_sum=value, **best))
+
+    def begin(workdir):
+        save(workdir, 1, 1.0, best_step=1)
+        save(workdir, 2, 2.0, best_step=1)
+
+    begin(tmp_path / "whole")
+    total = steps.run(lambda: save(tmp_path / "whole", step, 9.0, best_step=step))
+    assert total >= 8
+    reached = set()
+    for most in range(total):
+        run = tmp_path / f"stopped{most}"
+        begin(run)
+        steps.run(lambda run=run: save(run, step, 9.0, best_step=step), most=most)
+        if exchange:
+            assert checkpoints.latest_state(run).step in (2, step)
+        checkpoints.clear_interrupted(run)
+        state = checkpoints.latest_state(run)
+        kernel.assign([[0.0]])
+        checkpoints.restore(run, model, state)
+        assert kernel.numpy() == state.loss_sum in (2.0, 9.0)
+        reached.add(state.loss_sum)
+        save(run, 4, 4.0, best_step=4)
+        assert [p.name for p in (run / "checkpoints").iterdir()] == ["00000004"]
+    assert reached == {2.0, 9.0}
 
 
 def test_a_directory_that_is_no_run_is_named(tmp_path):

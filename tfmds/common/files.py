@@ -3,11 +3,13 @@
 import codecs
 import contextlib
 import csv
+import ctypes
 import hashlib
 import io
 import json
 import os
 import re
+import uuid
 from collections.abc import Collection, Iterable, Iterator
 from typing import IO, Any, cast
 
@@ -16,6 +18,9 @@ from etils import epath
 from tfmds.common.errors import InputError
 
 _BLOCK_BYTES = 1 << 20
+
+# Of Linux' renameat2: relative to the working directory, and exchange the two names.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
@@ -33,6 +38,96 @@ def reading(path: os.PathLike | str) -> IO[bytes]:
     """Opens a file for its bytes."""
     # The type that epath gives is that of text, whatever the mode.
     return cast(IO[bytes], epath.Path(path).open("rb"))
+
+
+@contextlib.contextmanager
+def making_folder(path: os.PathLike | str) -> Iterator[epath.Path]:
+    """Makes a folder that gets its final name only when it is whole.
+
+    A folder that had the name before keeps it until then. What an interrupted process
+    left beside it is cleared.
+
+    Args:
+      path: The folder; those above it are made.
+
+    Yields:
+      The folder to fill, under a hidden name.
+    """
+    path = epath.Path(path)
+    partial = path.parent / f".{path.name}.partial"
+    clear_removed(path.parent, path.name)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        _replace_folder(partial, path)
+    except BaseException:
+        _delete(partial)
+        raise
+
+
+def remove_folder(path: os.PathLike | str) -> None:
+    """Removes a folder, if it is there, so that nobody ever sees half of it.
+
+    It loses its name in one step and is deleted then; where that is interrupted,
+    `clear_removed` does the rest.
+    """
+    path = epath.Path(path)
+    removed = path.parent / f".{path.name}.removed-{uuid.uuid4().hex[:8]}"
+    if path.exists():
+        path.rename(removed)
+        _delete(removed)
+
+
+def clear_removed(parent: os.PathLike | str, name: str = "") -> None:
+    """Deletes what interrupted removals and half-made folders left in a folder.
+
+    Where a process ended between an old folder's renaming and that of the new one in
+    its place, the old one has its name again.
+
+    Args:
+      parent: The folder; all that is in it must be ours unless `name` is given.
+      name: Of the only folder to look for, or empty for any.
+    """
+    parent = epath.Path(parent)
+    for path in sorted(parent.iterdir()) if parent.is_dir() else ():
+        left = re.fullmatch(
+            r"\.(.+)\.(removed-[0-9a-f]{8}|replaced|partial)", path.name
+        )
+        if not left or name not in ("", left[1]) or not path.is_dir():
+            continue
+        if left[2] != "replaced":
+            _delete(path)
+        elif (parent / left[1]).exists():
+            remove_folder(path)
+        else:
+            path.rename(parent / left[1])
+
+
+def _replace_folder(new: epath.Path, path: epath.Path) -> None:
+    if not path.exists():
+        new.rename(path)
+    elif _exchange(new, path):
+        remove_folder(new)
+    else:
+        replaced = path.parent / f".{path.name}.replaced"
+        path.rename(replaced)
+        new.rename(path)
+        remove_folder(replaced)
+
+
+def _exchange(one: epath.Path, other: epath.Path) -> bool:
+    """Lets two names change places in one step, where the file system can."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None or "://" in os.fspath(other):
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return not rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
+
+
+def _delete(path: epath.Path) -> None:
+    # What cannot be deleted now is hidden, and deleted another time.
+    with contextlib.suppress(OSError):
+        path.rmtree()
 
 
 def make_folder(path: os.PathLike | str) -> None:

@@ -1,12 +1,11 @@
 """Export: a trained model with its threshold, for use without keras and tfmds."""
 
-import contextlib
 import dataclasses
 import importlib.util
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from etils import epath
 
+from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, records
 from tfmds.data.input_pipeline import ViewConfig
@@ -116,11 +116,11 @@ def export(
     model = fold_batch_norm(model)
     if export_format == "saved_model":
         final = output_dir / str(export_info.newest_version(output_dir) + 1)
-        with _making(final) as folder:
+        with files.making_folder(final) as folder:
             _save(model, config, spec, about, folder)
     else:
         final = output_dir
-        with _making(final) as folder:
+        with files.making_folder(final) as folder:
             _convert(model, config, spec, export_format, folder)
             (folder / export_info.INFO_FILE).write_text(about)
     return final
@@ -138,19 +138,6 @@ def _check_ours(output_dir: epath.Path) -> None:
         raise InputError(
             f"{output_dir}: holds files that are no export; name another folder"
         )
-
-
-@contextlib.contextmanager
-def _making(final: epath.Path) -> Iterator[epath.Path]:
-    """A folder that gets its final name when it is whole."""
-    partial = final.parent / f".{final.name}.partial"
-    if partial.exists():
-        partial.rmtree()
-    partial.mkdir(parents=True)
-    yield partial
-    if final.exists():
-        final.rmtree()
-    partial.rename(final)
 
 
 def _save(

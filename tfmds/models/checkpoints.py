@@ -15,7 +15,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -109,26 +108,19 @@ def save(workdir: PathLike, model: keras.Model, state: State) -> None:
       InputError: There is no room for it; the last checkpoint is still there.
     """
     root = epath.Path(workdir) / _CHECKPOINTS
-    root.mkdir(parents=True, exist_ok=True)
     final = root / _name(state.step)
-    partial = root / f".{final.name}.partial"
-    if partial.exists():
-        partial.rmtree()
-    try:
-        with room_on_disk(final):
-            partial.mkdir()
-            model.save_weights(os.fspath(partial / _WEIGHTS))
-            (partial / _STATE).write_text(json.dumps(dataclasses.asdict(state)))
-    except InputError:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if final.exists():
-        final.rmtree()
-    partial.rename(final)
+    with room_on_disk(final), files.making_folder(final) as folder:
+        model.save_weights(os.fspath(folder / _WEIGHTS))
+        (folder / _STATE).write_text(json.dumps(dataclasses.asdict(state)))
     keep = {final.name, *(_name(x) for x in (state.best_step, *state.kept_steps) if x)}
     for old in root.iterdir():
-        if old.name not in keep:
-            shutil.rmtree(old, ignore_errors=True)
+        if old.name.isdigit() and old.name not in keep:
+            files.remove_folder(old)
+
+
+def clear_interrupted(workdir: PathLike) -> None:
+    """Puts in order what a run that was killed left; for who writes it alone."""
+    files.clear_removed(epath.Path(workdir) / _CHECKPOINTS)
 
 
 def latest_state(workdir: PathLike) -> State | None:
@@ -139,23 +131,18 @@ def latest_state(workdir: PathLike) -> State | None:
 def states(workdir: PathLike) -> list[State]:
     """The states of the checkpoints that are there, in order of steps."""
     root = epath.Path(workdir) / _CHECKPOINTS
-    if not root.is_dir():
-        return []
-    steps = sorted(p.name for p in root.iterdir() if p.name.isdigit())
-    return [State(**json.loads((root / step / _STATE).read_text())) for step in steps]
+    names = [p.name for p in root.iterdir()] if root.is_dir() else []
+    return [
+        State(**json.loads((root / name / _STATE).read_text()))
+        for name in sorted(names)
+        if name.isdigit()
+    ]
 
 
 def epoch_ends(workdir: PathLike) -> dict[int, int]:
     """Step of each epoch's end whose checkpoint is there, by epoch from 1."""
-    root = epath.Path(workdir) / _CHECKPOINTS
-    states = [
-        State(**json.loads((path / _STATE).read_text()))
-        for path in (root.iterdir() if root.is_dir() else ())
-        if path.name.isdigit()
-    ]
     # Within an epoch there is a sum of the losses so far.
-    ended = [state for state in states if not state.loss_sum]
-    return {state.epoch: state.step for state in sorted(ended, key=lambda s: s.step)}
+    return {x.epoch: x.step for x in states(workdir) if not x.loss_sum}
 
 
 def restore(workdir: PathLike, model: keras.Model, state: State) -> None:

@@ -153,6 +153,8 @@ def train(
         model = with_pairwise_distance(two_stream(model_config, data_set.spec))
         model.compile(_optimizer(recipe, steps_per_epoch))
         model.optimizer.build(model.trainable_variables)
+    if is_chief:
+        checkpoints.clear_interrupted(workdir)
     state = checkpoints.latest_state(workdir) or checkpoints.State()
     if state.step:
         checkpoints.restore(workdir, model, state)
