@@ -57,7 +57,7 @@ def read(data_set: DataSet, split: str, config: TwoStreamConfig) -> Chunks:
         input_pipeline.scoring_dataset(
             [os.fspath(path) for path in data_set.shards(split)],
             data_set.spec,
-            input_pipeline.ViewConfig(config.image_size, config.region),
+            config.view,
         ).as_numpy_iterator()
     )
     joined = {

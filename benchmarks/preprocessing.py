@@ -37,7 +37,7 @@ from tfmds.preprocessing import (
     streams,
     tracks,
 )
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.picture import Picture
 from tfmds.spec import ChunkSpec
 
@@ -47,7 +47,7 @@ _CLIPS_DIR = flags.DEFINE_string("clips_dir", None, "Clips to compare tracks on.
 _STRIDE = flags.DEFINE_integer(
     "stride", 1, "The comparison looks at each k-th frame.", lower_bound=1
 )
-_OPTIONS = Options()
+_OPTIONS = PreprocessingConfig()
 
 
 class Stopwatch:

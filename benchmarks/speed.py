@@ -107,12 +107,13 @@ def keras_training(precision: str):
         from tfmds.models.two_stream import with_pairwise_distance
         from tfmds.training import run, strategies
         from tfmds.training import step as train_step
+        from tfmds.training.config import TrainingConfig
 
         model = with_pairwise_distance(keras_network(side, width, precision))
         model.compile(AdamL2(1e-3, l2=1e-5))
         model.optimizer.build(model.trainable_variables)
         strategy = strategies.make(strategies.SINGLE)
-        terms = run.terms(run.Recipe())
+        terms = run.terms(TrainingConfig())
         train = train_step.make(model, terms, None, strategy)
         data = tuple(tf.constant(x) for x in batch(_size(), side))
         return lambda: float(train(data)["loss/total"])

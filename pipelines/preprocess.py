@@ -34,11 +34,11 @@ from tqdm import tqdm
 
 from pipelines import shards
 from tfmds import spec
-from tfmds.common import app, files
+from tfmds.common import app, files, remote_paths
 from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest, tfds_files
 from tfmds.preprocessing import sources
-from tfmds.preprocessing.config import TRACKS, Options
+from tfmds.preprocessing.config import TRACKS, PreprocessingConfig
 
 _MANIFEST = flags.DEFINE_string("manifest", None, "The table of videos.", required=True)
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -58,8 +58,8 @@ _CROP_SIZE = flags.DEFINE_integer(
 
 
 def _define_option(name: str, meaning: str) -> flags.FlagHolder:
-    """A flag for a field of `Options`, with its default."""
-    default = getattr(Options(), name)
+    """A flag for a field of `PreprocessingConfig`, with its default."""
+    default = getattr(PreprocessingConfig(), name)
     if name == "tracks":
         return flags.DEFINE_enum(name, default, TRACKS, meaning)
     define = flags.DEFINE_float if type(default) is float else flags.DEFINE_integer
@@ -90,9 +90,9 @@ _OPTIONS = {
 
 # Beam's default runner would first look for a server program on the internet.
 _LOCAL_RUNNER = "FnApiRunner"
-# Options of Dask, either of which says how the shards are dealt out.
+# PreprocessingConfig of Dask, either of which says how the shards are dealt out.
 _DASK_SIZES = ("partition_size", "npartitions")
-# Options of Beam that are not on the command line of this program.
+# PreprocessingConfig of Beam that are not on the command line of this program.
 _beam_arguments: list[str] = []
 
 
@@ -101,7 +101,7 @@ def preprocess(
     output_dir: os.PathLike | str,
     name: str,
     num_shards: int = 0,
-    options: Options | None = None,
+    options: PreprocessingConfig | None = None,
     beam_arguments: Sequence[str] = (),
     chunk_spec: spec.ChunkSpec | None = None,
 ) -> list[data_set.VideoRow]:
@@ -123,7 +123,7 @@ def preprocess(
       InputError: The manifest cannot be used, or the directory holds a data set
         that was made otherwise.
     """
-    options = options or Options()
+    options = options or PreprocessingConfig()
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise InputError(
             f"--name={name}: expected a name of letters, digits, '_', '-' and '.'"
@@ -277,6 +277,7 @@ class _WriteShard(beam.DoFn):
         self._own_process = own_process
 
     def setup(self) -> None:
+        remote_paths.register()
         if not self._own_process:
             return
         # Workers are started with Beam's own level, which tells of their every step.
@@ -422,7 +423,9 @@ def describe(rows: Sequence[data_set.VideoRow], most: int = 20) -> str:
 
 def main() -> None:
     """Reads the flags and makes the data set."""
-    options = Options(**{name: flag.value for name, flag in _OPTIONS.items()})
+    options = PreprocessingConfig(
+        **{name: flag.value for name, flag in _OPTIONS.items()}
+    )
     rows = preprocess(
         _MANIFEST.value,
         _OUTPUT_DIR.value,

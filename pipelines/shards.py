@@ -13,7 +13,7 @@ from tfmds import spec
 from tfmds.common import files
 from tfmds.data import data_set, manifest, records
 from tfmds.preprocessing import isolation
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Job:
     name: str
     output_dir: str
     root: str
-    options: Options = Options()
+    options: PreprocessingConfig = PreprocessingConfig()
     chunk_spec: spec.ChunkSpec = spec.ChunkSpec()
     num_threads: int = 0
 

@@ -147,8 +147,10 @@ def exit_code(outcomes: Collection[str], num_bad_inputs: int) -> int:
     return int("fake" in outcomes)
 
 
-def _setup() -> tuple[pool.Setup, export_info.ExportInfo]:
-    setup = pool.Setup(hop_seconds=_HOP.value, tracks=TrackChoice.parse(_TRACKS.value))
+def _setup() -> tuple[pool.JudgingConfig, export_info.ExportInfo]:
+    setup = pool.JudgingConfig(
+        hop_seconds=_HOP.value, tracks=TrackChoice.parse(_TRACKS.value)
+    )
     if not _SERVER.value:
         # TensorFlow starts slowly: a wrong command is answered without it.
         folder = export_info.find(_MODEL.value)
@@ -182,7 +184,7 @@ def _paths() -> tuple[list[str], int]:
 
 
 def _judge(
-    paths: list[str], setup: pool.Setup, info: export_info.ExportInfo
+    paths: list[str], setup: pool.JudgingConfig, info: export_info.ExportInfo
 ) -> Iterator[VideoJudgement]:
     """Judges, and tells about it: a line a video, and a bar on a terminal."""
     if not paths:

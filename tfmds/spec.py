@@ -134,3 +134,15 @@ REGIONS = {
     "face": (0.0, 0.0, 1.0, 1.0),
     "mouth": (0.30, 0.25, 0.50, 0.50),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewConfig:
+    """How a chunk is shown to the model."""
+
+    # Side of the pictures in pixels.
+    image_size: int = 224
+    # Part of the face crop, a key of REGIONS.
+    region: str = "face"
+    # Share of a chunk that must be forged for the chunk to count as fake.
+    min_fake_share: float = 0.25

@@ -41,7 +41,7 @@ _PARTIAL_EVERY = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class SynthesisConfig:
     """What a demo data set consists of; the same settings give the same bytes."""
 
     num_identities: int = 32
@@ -95,7 +95,7 @@ class _Shot:
     scene: scene.Scene
 
 
-def plan(settings: Settings) -> list[Clip]:
+def plan(settings: SynthesisConfig) -> list[Clip]:
     """All clips of a data set, those of one identity together."""
     clips = []
     for identity in range(settings.num_identities):
@@ -127,7 +127,7 @@ def plan(settings: Settings) -> list[Clip]:
     return clips
 
 
-def make(settings: Settings, clip: Clip, path: os.PathLike | str) -> None:
+def make(settings: SynthesisConfig, clip: Clip, path: os.PathLike | str) -> None:
     """Draws, speaks and encodes one clip."""
     person = _rng(settings, _PERSON, clip.identity)
     face, own_voice = draw_face(person), voice.draw_voice(person)
@@ -241,7 +241,7 @@ def _record(sound: np.ndarray, seconds: float, rng: np.random.Generator) -> np.n
     return (sound + noise + hum) * 10 ** (-rng.uniform(19, 25) / 20)
 
 
-def _draw_shot(settings: Settings, clip: Clip, face: Face) -> _Shot:
+def _draw_shot(settings: SynthesisConfig, clip: Clip, face: Face) -> _Shot:
     rng = _rng(settings, _SHOT, clip.identity, clip.shot)
     rate = _RATES[rng.integers(len(_RATES))]
     width = round(settings.height * _ASPECTS[rng.integers(len(_ASPECTS))] / 2) * 2
@@ -267,14 +267,14 @@ def _draw_period(rng: np.random.Generator, seconds: float) -> tuple[float, float
     return round(float(start), 2), round(float(start + length), 2)
 
 
-def _name(settings: Settings, identity: int, number: int) -> str:
+def _name(settings: SynthesisConfig, identity: int, number: int) -> str:
     letters = _rng(settings, _NAME, identity, number).integers(
         ord("a"), ord("z") + 1, 10
     )
     return "".join(map(chr, letters)) + ".mp4"
 
 
-def _rng(settings: Settings, *stream: int) -> np.random.Generator:
+def _rng(settings: SynthesisConfig, *stream: int) -> np.random.Generator:
     return np.random.default_rng([settings.seed, *stream])
 
 

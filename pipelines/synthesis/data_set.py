@@ -24,7 +24,7 @@ _VERSION = 1
 
 
 def make(
-    output_dir: os.PathLike | str, settings: clips.Settings, num_workers: int = 0
+    output_dir: os.PathLike | str, settings: clips.SynthesisConfig, num_workers: int = 0
 ) -> epath.Path:
     """Makes the data set, or what is missing of it.
 
@@ -77,14 +77,16 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _make_clip(settings: clips.Settings, clip: clips.Clip, output_dir: str) -> None:
+def _make_clip(
+    settings: clips.SynthesisConfig, clip: clips.Clip, output_dir: str
+) -> None:
     final = os.path.join(output_dir, clip.name)
     partial = os.path.join(output_dir, f".{clip.name}.partial")
     clips.make(settings, clip, partial)
     os.replace(partial, final)
 
 
-def _claim(output_dir: epath.Path, settings: clips.Settings) -> None:
+def _claim(output_dir: epath.Path, settings: clips.SynthesisConfig) -> None:
     """Checks that the folder is empty or ours, and marks it as ours."""
     asked = {"version": _VERSION, **dataclasses.asdict(settings)}
     if output_dir.exists() and not output_dir.is_dir():

@@ -9,6 +9,11 @@ from tfmds.common.errors import InputError
 from tfmds.data.data_set import DataSet
 
 
+@pytest.fixture(autouse=True, scope="module")
+def registered():
+    remote_paths.register()
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorflow_io") is not None,
     reason="tensorflow-io is here",

@@ -16,6 +16,7 @@ from etils import epath
 from pipelines import preprocess
 from tests import media as make
 from tests.conftest import run_program
+from tfmds.common import remote_paths
 from tfmds.data import input_pipeline, integrity, manifest
 from tfmds.data.data_set import DataSet
 
@@ -36,6 +37,7 @@ def bucket():
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
+    remote_paths.register()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,

@@ -29,7 +29,7 @@ def test_export_answers_as_the_keras_model_does(run_dir, export_dir):
     export_info = saved_model.load(export_dir).signatures["serving_default"]
     got = export_info(**{name: tf.constant(value) for name, value in batch.items()})
     model, config, _ = checkpoints.load_model(run_dir)
-    view = input_pipeline.ViewConfig(config.image_size, config.region)
+    view = config.view
     batch["frames"] = input_pipeline.crop_frames(batch["frames"], view)
     expected = model.predict_on_batch(batch)
     np.testing.assert_allclose(got["distance"], expected["distance"], atol=1e-4)

@@ -15,6 +15,7 @@ from tfmds.evaluation import scores, thresholds
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig
 from tfmds.training import run
+from tfmds.training.config import TrainingConfig
 
 TINY = TwoStreamConfig(width=1 / 16, image_size=32, dropout=0.0)
 scores_of = hnp.arrays(
@@ -46,7 +47,7 @@ def test_a_training_step_minimises_the_weighted_sum(tmp_path):
         TINY,
         input_pipeline.BatchConfig(tracks=4),
         # At a learning rate of zero the weights are known.
-        run.Recipe(
+        TrainingConfig(
             epochs=1,
             steps_per_epoch=1,
             learning_rate=0.0,

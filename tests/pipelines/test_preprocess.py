@@ -22,7 +22,7 @@ from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest
 from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import isolation
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.tracks import Summary
 
 # One worker in this process: the tests do not wait for others to start.
@@ -316,7 +316,7 @@ def test_a_crash_and_a_hang_cost_one_row_each(videos, tmp_path):
         manifest.write_manifest(folder / f"{name}.csv", rows)
         results = preprocess.preprocess(
             folder / f"{name}.csv", tmp_path / name, "demo",
-            options=Options(video_timeout_seconds=20), beam_arguments=HERE,
+            options=PreprocessingConfig(video_timeout_seconds=20), beam_arguments=HERE,
         )  # fmt: skip
         data[name] = (tmp_path / name / shard).read_bytes()
     statuses = [row.status for row in results]
@@ -330,7 +330,10 @@ def test_a_crash_and_a_hang_cost_one_row_each(videos, tmp_path):
     ("changed", "named"),
     [
         ({"num_shards": 1}, "num_shards"),
-        ({"options": Options(jpeg_quality=50)}, "jpeg_quality=90.*jpeg_quality=50"),
+        (
+            {"options": PreprocessingConfig(jpeg_quality=50)},
+            "jpeg_quality=90.*jpeg_quality=50",
+        ),
         ({"name": "other"}, "demo.*other"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from pipelines.synthesis import articulation, clips, data_set, voice
 from tfmds.common.errors import InputError
 
-SETTINGS = clips.Settings(num_identities=4, seed=5, seconds=2.0, height=180)
+SETTINGS = clips.SynthesisConfig(num_identities=4, seed=5, seconds=2.0, height=180)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_the_bytes_depend_on_the_settings_alone(made, tmp_path):
 
 
 def test_it_goes_on_where_it_stopped(made, tmp_path):
-    settings = clips.Settings(num_identities=1, seed=5, seconds=2.0, height=180)
+    settings = clips.SynthesisConfig(num_identities=1, seed=5, seconds=2.0, height=180)
     data_set.make(tmp_path, settings, num_workers=1)
     whole = digests(tmp_path)
     assert whole.items() - digests(made).items() <= {
@@ -152,7 +152,7 @@ def test_it_refuses_a_folder_that_is_not_its_own(made, tmp_path):
     with pytest.raises(InputError, match="not empty"):
         data_set.make(tmp_path, SETTINGS)
     with pytest.raises(InputError, match="seed=5 instead of 6"):
-        data_set.make(made, clips.Settings(**{**vars(SETTINGS), "seed": 6}))
+        data_set.make(made, clips.SynthesisConfig(**{**vars(SETTINGS), "seed": 6}))
     with pytest.raises(InputError, match="is a file"):
         data_set.make(tmp_path / "thesis.txt", SETTINGS)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from tfmds.preprocessing import faces
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 
-OPTIONS = Options()
+OPTIONS = PreprocessingConfig()
 
 
 def box(x, y=100.0, size=60.0):

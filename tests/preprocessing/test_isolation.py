@@ -6,7 +6,7 @@ from tests import media as make
 from tests.faults import faulty  # noqa: F401
 from tfmds import spec
 from tfmds.preprocessing import isolation, tracks
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def read(reader):
 
 def test_a_process_of_its_own_finds_the_same(head):
     seconds = []
-    options = Options(max_record_seconds=1)
+    options = PreprocessingConfig(max_record_seconds=1)
     isolated = isolation.read_tracks(head, options, on_progress=seconds.append)
     segments, summary = read(isolated)
     assert len(segments) == 2

@@ -10,7 +10,7 @@ import pytest
 from tests import media as make
 from tfmds import spec
 from tfmds.preprocessing import streams
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.media import Media
 from tfmds.preprocessing.streams import MediaError
 
@@ -129,7 +129,9 @@ def test_flash_and_click_coincide_in_4k(tmp_path):
 @pytest.mark.parametrize("skipped", [80, 500])
 def test_what_is_skipped_moves_picture_and_sound_alike(tmp_path, skipped):
     path = flash_and_click(tmp_path / "v.mp4", 30)
-    with Media(path, SPEC, options=Options(skip_leading_ms=skipped)) as media:
+    with Media(
+        path, SPEC, options=PreprocessingConfig(skip_leading_ms=skipped)
+    ) as media:
         flash, click = flash_seconds(media), click_seconds(media)
     assert flash == pytest.approx(click, abs=1 / 59)
     assert click == pytest.approx(FLASH - skipped / 1000, abs=0.01)
@@ -304,7 +306,7 @@ def test_what_is_too_large_is_not_decoded(tmp_path, monkeypatch, limit, reason):
     path = flash_and_click(tmp_path / "v.mp4")
     monkeypatch.setattr(streams, "decoded", None)
     with pytest.raises(MediaError, match=reason) as error:
-        Media(path, SPEC, options=Options(**limit))
+        Media(path, SPEC, options=PreprocessingConfig(**limit))
     assert error.value.status == spec.DECODE_ERROR
 
 
@@ -324,7 +326,7 @@ def test_a_length_that_the_file_does_not_state_is_limited_too(tmp_path):
     make.write_video(
         tmp_path / "v.wav", [], 30, make.tone(1), codec="", sound_codec="pcm_s16le"
     )
-    limit = Options(max_duration_seconds=2)
+    limit = PreprocessingConfig(max_duration_seconds=2)
     with Media(path, SPEC, options=limit) as media, pytest.raises(MediaError) as error:
         list(media.pictures())
     assert "longer than 2 s" in error.value.reason

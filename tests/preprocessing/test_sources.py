@@ -6,7 +6,7 @@ import pytest
 from tests import media as make
 from tfmds import spec
 from tfmds.preprocessing import sources
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.tracks import read_tracks
 
 
@@ -56,7 +56,9 @@ def test_a_video_in_an_archive_is_read_as_one_beside_it(tmp_path):
 
 
 def test_a_member_that_is_too_large_is_not_unpacked(archive):
-    reader = read_tracks(archive / "below" / "x.mp4", Options(max_video_bytes=699))
+    reader = read_tracks(
+        archive / "below" / "x.mp4", PreprocessingConfig(max_video_bytes=699)
+    )
     assert not list(reader)
     assert "more than 699 bytes" in reader.summary.reason
 

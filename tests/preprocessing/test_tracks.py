@@ -6,7 +6,7 @@ import pytest
 
 from tests import media as make
 from tfmds import spec
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.mfcc import mfcc
 from tfmds.preprocessing.tracks import read_tracks
 
@@ -18,7 +18,7 @@ def pixels(jpeg):
 
 
 def read(path, **options):
-    reader = read_tracks(path, Options(**options))
+    reader = read_tracks(path, PreprocessingConfig(**options))
     return list(reader), reader.summary
 
 

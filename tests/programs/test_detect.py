@@ -87,7 +87,7 @@ def test_a_process_that_dies_or_hangs_costs_its_video_only(
                 child.kill()
 
     died, good, hung = pool.judge_all(
-        paths, pool.Setup(model), threshold, 1, crash, max_idle_seconds=20
+        paths, pool.JudgingConfig(model), threshold, 1, crash, max_idle_seconds=20
     )
     assert (died.path, died.status) == (paths[0], "decode_error")
     assert "SIGKILL" in died.reason

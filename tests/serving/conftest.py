@@ -13,7 +13,7 @@ import uvicorn
 from tests import media
 from tfmds.serving import process
 from tfmds.serving.app import create_app
-from tfmds.serving.config import Settings
+from tfmds.serving.config import ServingConfig
 
 
 class Service:
@@ -25,7 +25,7 @@ class Service:
       client: Asks it.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: ServingConfig):
         self.settings = settings
         self.failures = []
         self.app = create_app(settings, self.failures.append)
@@ -87,7 +87,7 @@ def wait_until(condition, seconds: float = 300):
 
 
 @contextlib.contextmanager
-def running(settings: Settings):
+def running(settings: ServingConfig):
     service = Service(settings)
     try:
         yield service
@@ -97,7 +97,7 @@ def running(settings: Settings):
 
 @pytest.fixture(scope="session")
 def service(export_dir, tmp_path_factory):
-    settings = Settings(
+    settings = ServingConfig(
         model=str(export_dir),
         data_dir=str(tmp_path_factory.mktemp("serving")),
         max_predict_mb=20,
@@ -118,7 +118,7 @@ def stub_service(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "PROGRAM", (str(program),))
     with contextlib.ExitStack() as stack:
         yield lambda **settings: stack.enter_context(
-            running(Settings("", str(tmp_path), **settings))
+            running(ServingConfig("", str(tmp_path), **settings))
         )
 
 

@@ -19,6 +19,7 @@ from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, with_pairwise_distance
 from tfmds.scoring import scorer
 from tfmds.training import run
+from tfmds.training.config import TrainingConfig
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ MODEL = TwoStreamConfig(
     unit_embeddings=True,
 )
 BATCH = BatchConfig(tracks=4, chunks_per_track=4, sampling="random", augment=True)
-RECIPE = run.Recipe(
+RECIPE = TrainingConfig(
     epochs=1,
     optimizer="adamw",
     schedule="cosine",
@@ -77,7 +78,7 @@ def swapped_voice_auc(data_dir, run_dir):
     data = data_set.DataSet.load(data_dir)
     model = with_pairwise_distance(checkpoints.load_model(run_dir)[0])
     shards = [str(path) for path in data.shards("test")]
-    view = input_pipeline.ViewConfig(MODEL.image_size, MODEL.region)
+    view = MODEL.view
     chunks = input_pipeline.scoring_dataset(shards, data.spec, view, batch_size=512)
     (batch,) = chunks
     inputs = {"frames": batch["frames"], "mfcc": batch["mfcc"]}

@@ -13,11 +13,11 @@ from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.scoring import scorer
 from tfmds.training import run, validation
-from tfmds.training.run import Recipe
+from tfmds.training.config import RunConfig, TrainingConfig
 
 TINY = TwoStreamConfig(width=0.0625, image_size=32)
 BATCH = BatchConfig(tracks=2, chunks_per_track=2, sampling="random", augment=True)
-RECIPE = Recipe(
+RECIPE = TrainingConfig(
     epochs=2,
     steps_per_epoch=3,
     mismatch_weight=1.0,
@@ -69,7 +69,7 @@ def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
 
 def test_the_profiler_shows_the_steps_asked_for(data_dir, tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=1, steps_per_epoch=13)
-    running = run.Running(profile_steps=2)
+    running = RunConfig(profile_steps=2)
     run.train(data_dir, tmp_path, TINY, BATCH, recipe, running)
     (trace,) = tmp_path.glob("logs/plugins/profile/*/*.xplane.pb")
     space = xplane_pb2.XSpace.FromString(trace.read_bytes())
@@ -180,4 +180,4 @@ def test_a_data_set_of_another_spec_is_refused_with_both_values(run_dir, tmp_pat
 @pytest.mark.parametrize("field", ["optimizer", "schedule", "precision"])
 def test_a_recipe_that_cannot_be_is_refused_by_name(field):
     with pytest.raises(InputError, match=field):
-        Recipe(**{field: "magic"})
+        TrainingConfig(**{field: "magic"})

@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import re
+import shlex
 import sys
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import NoReturn
 from absl import app
 from absl import logging as absl_logging
 
+from tfmds.common import flags, remote_paths
 from tfmds.common.errors import InputError
 
 # Exit code for input that cannot be used; 1 is left to crashes.
@@ -20,24 +22,51 @@ INPUT_ERROR = 2
 # TensorFlow and Beam greet on the terminal whatever their log levels say.
 _GREETING = re.compile(
     rb"WARNING: All log messages before absl|[IWE]0000 00:00:|To enable the following"
-    rb"|INFO:(apache_beam|__main__)"
+    rb"|INFO:(apache_beam|__main__)|.{,80}\bapitools not found"
 )
 
 
-def run(main: Callable[[], int | None], *, takes_arguments: bool = False) -> None:
-    """Parses the flags, calls `main` and exits with what it answers.
+def run(
+    main: Callable[[], int | None],
+    *,
+    takes_arguments: bool = False,
+    foreign: Callable[[list[str]], list[str]] | None = None,
+) -> None:
+    """Parses the flags, calls `main` and exits with what it returns.
+
+    All that a program does to its process is done here. Programs import what starts
+    TensorFlow in `main`: after this, so that its greetings stay off the terminal, and
+    after the flags were read, so that a mistyped one is told at once.
 
     Args:
-      main: Answers an exit code, None for 0.
+      main: Returns an exit code, None for 0.
       takes_arguments: Whether words that are no flags are allowed; `main` finds
         them in `arguments()`.
+      foreign: Tells which flags that are none of ours belong to another library;
+        `main` finds them in `foreign_flags()`.
     """
+    global _program, _restore_terminal
+    spec = main.__globals__["__spec__"]
+    _program = spec.name if spec else main.__module__
+    _restore_terminal = _drop_greetings()
+    remote_paths.register()
 
-    def _main(argv: list[str]) -> int | None:
-        global _arguments
-        if len(argv) > 1 and not takes_arguments:
-            raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
-        _arguments = argv[1:]
+    def parse(argv: list[str]) -> list[str]:
+        global _arguments, _foreign_flags
+        try:
+            _arguments, _foreign_flags = flags.parse(argv, foreign)
+            if _arguments and not takes_arguments:
+                raise InputError(f"unexpected arguments: {' '.join(_arguments)}")
+            flags.check_outputs()
+        except InputError as e:
+            print(f"error: {e}", file=sys.stderr)
+            sys.exit(INPUT_ERROR)
+        except SystemExit:
+            # absl ends with 1 after --help, which for some programs has a meaning.
+            sys.exit(0)
+        return argv
+
+    def call(_: list[str]) -> int | None:
         absl_logging.set_verbosity(absl_logging.WARNING)
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         try:
@@ -49,7 +78,7 @@ def run(main: Callable[[], int | None], *, takes_arguments: bool = False) -> Non
             print("stopped; run the same command again to go on", file=sys.stderr)
             return 130
 
-    app.run(_main)
+    app.run(call, flags_parser=parse)
 
 
 def restart() -> NoReturn:
@@ -59,7 +88,9 @@ def restart() -> NoReturn:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+_program = ""
 _arguments: list[str] = []
+_foreign_flags: list[str] = []
 
 
 def arguments() -> list[str]:
@@ -67,11 +98,26 @@ def arguments() -> list[str]:
     return _arguments
 
 
+def foreign_flags() -> list[str]:
+    """The flags of the command line that belong to another library."""
+    return _foreign_flags
+
+
+def command(program: str, *words: object) -> str:
+    """A command that can be pasted into a shell."""
+    return shlex.join(["python", "-m", program, *map(str, words)])
+
+
+def this_command() -> str:
+    """The command that started this program, to be pasted into a shell."""
+    return command(_program, *sys.argv[1:])
+
+
 def _drop_greetings() -> Callable[[], None]:
     """Lets standard error through but for the greetings of libraries.
 
     They are written by C++ code and by worker processes, so the file descriptor is
-    the only place where they can be caught. Answers what undoes it.
+    the only place where they can be caught. Returns what undoes it.
     """
     terminal = os.dup(2)
     source, sink = os.pipe()
@@ -104,7 +150,3 @@ def _drop_greetings() -> Callable[[], None]:
 
 
 _restore_terminal: Callable[[], None] = sys.stderr.flush
-# Only where a program of ours was started, not where a test imports one.
-_program = getattr(sys.modules["__main__"], "__spec__", None)
-if _program is not None and _program.name.startswith(("tfmds.", "pipelines.")):
-    _restore_terminal = _drop_greetings()

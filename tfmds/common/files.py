@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import csv
 import ctypes
+import errno
 import hashlib
 import io
 import json
@@ -130,19 +131,36 @@ def _delete(path: epath.Path) -> None:
         path.rmtree()
 
 
-def make_folder(path: os.PathLike | str) -> None:
-    """Makes a folder where there is none.
+def check_writable(path: os.PathLike | str, *, is_folder: bool) -> None:
+    """Makes sure that a file, or files into a folder, can be written.
+
+    Folders need not exist. On this machine nothing is left behind.
+
+    Args:
+      path: The file or folder.
+      is_folder: Whether it is a folder.
 
     Raises:
-      InputError: It cannot be made, or cannot be written to.
+      InputError: It cannot be written.
     """
     path = epath.Path(path)
+    kind = "folder to write to" if is_folder else "file that can be written"
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        write_bytes(path / ".writable", b"")
-        (path / ".writable").unlink()
+        if not is_folder and path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        folder = path if is_folder else path.parent
+        # Others have no folders, or rights that begin below the first ones.
+        if "://" not in os.fspath(path):
+            folder = epath.Path(os.path.abspath(folder))
+            while not folder.exists():
+                folder = folder.parent
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder")
+        probe = folder / f".{uuid.uuid4().hex}.writable"
+        write_bytes(probe, b"")
+        probe.unlink(missing_ok=True)
     except OSError as e:
-        raise InputError(f"{path}: no folder to write to ({e.strerror or e})") from e
+        raise InputError(f"{path}: no {kind} ({e.strerror or e})") from e
 
 
 def write_text(path: os.PathLike | str, text: str) -> None:

@@ -1,6 +1,7 @@
 """Paths on other machines: s3://, az:// and hdfs://, through tensorflow-io.
 
-Importing this module teaches them to `etils.epath`, which all of our paths go through.
+All of our paths go through `etils.epath`, which `register` teaches these. Programs do
+it when they start; who calls the library with such paths calls it once before.
 """
 
 import atexit
@@ -49,8 +50,11 @@ class HdfsPath(RemotePath):
         return "hdfs://" + "/".join(self.parts[1:])
 
 
-epath.register_path_cls(("s3://", "az://"))(RemotePath)
-epath.register_path_cls("hdfs://")(HdfsPath)
+@functools.cache
+def register() -> None:
+    """Lets `epath.Path` understand s3://, az:// and hdfs:// in this process."""
+    epath.register_path_cls(("s3://", "az://"))(RemotePath)
+    epath.register_path_cls("hdfs://")(HdfsPath)
 
 
 def _check(path: str, scheme: str, rest: str) -> None:

@@ -4,7 +4,6 @@ One parse function and one decode function serve training, evaluation and the
 exported model.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,46 +11,13 @@ import tensorflow as tf
 
 from tfmds import spec as words
 from tfmds.data import augmentation
-from tfmds.spec import REGIONS, ChunkSpec
+from tfmds.data.config import BatchConfig
+from tfmds.spec import REGIONS, ChunkSpec, ViewConfig
 
 Tensors = dict[str, tf.Tensor]
 
 # Records read at once from different shards, so that a batch mixes videos.
 _INTERLEAVED_SHARDS = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class ViewConfig:
-    """How a chunk is shown to the model."""
-
-    # Side of the pictures in pixels.
-    image_size: int = 224
-    # Part of the face crop, a key of spec.REGIONS.
-    region: str = "face"
-    # Share of a chunk that must be forged for the chunk to count as fake.
-    min_fake_share: float = 0.25
-
-
-@dataclasses.dataclass(frozen=True)
-class BatchConfig:
-    """How training chunks are drawn."""
-
-    # Tracks in a batch.
-    tracks: int = 8
-    # Chunks of each track in a batch; times batch tracks is the batch size.
-    chunks_per_track: int = 1
-    # `grid`: whole seconds, each once an epoch, as in the paper; `random`: any
-    # multiple of 0.1 s.
-    sampling: str = "grid"
-    # Records or, on the grid, chunks that are shuffled together.
-    shuffle_buffer: int = 256
-    # Whether pictures and sound are varied (data/augmentation.py).
-    augment: bool = False
-
-    @property
-    def size(self) -> int:
-        """Chunks in a batch."""
-        return self.tracks * self.chunks_per_track
 
 
 def parse_track(serialized: tf.Tensor, spec: ChunkSpec) -> Tensors:

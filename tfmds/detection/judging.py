@@ -14,7 +14,7 @@ from tfmds.data.manifest import Video
 from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.tracks import read_tracks
 
 # Chunks that go through the network together, at most.
@@ -37,7 +37,7 @@ class Model(Protocol):
 def judge(
     model: Model,
     path: str,
-    options: Options | None = None,
+    options: PreprocessingConfig | None = None,
     on_progress: Callable[[float], None] = lambda _: None,
     *,
     on_chunk: Callable[[JudgedChunk], None] = lambda _: None,

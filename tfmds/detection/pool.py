@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 
 from tfmds import spec
+from tfmds.common import remote_paths
 from tfmds.common.errors import InputError
 from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 
 # Is told the video, how many seconds of it were read, how many it states (0: none), and
 # the mean distance so far (None: none yet).
@@ -22,7 +23,7 @@ OnProgress = Callable[[str, float, float, float | None], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
+class JudgingConfig:
     """What a process needs to judge videos.
 
     Attributes:
@@ -42,11 +43,11 @@ class Setup:
 
 def judge_all(
     paths: Iterable[str],
-    setup: Setup,
+    setup: JudgingConfig,
     threshold: Threshold,
     num_workers: int,
     on_progress: OnProgress = lambda *_: None,
-    max_idle_seconds: float = Options.video_timeout_seconds,
+    max_idle_seconds: float = PreprocessingConfig.video_timeout_seconds,
 ) -> Iterator[VideoJudgement]:
     """Judges videos in processes of their own; yields as they are done, in any order.
 
@@ -105,7 +106,7 @@ def judge_all(
 class _Worker:
     """A process and what it is at."""
 
-    def __init__(self, setup: Setup):
+    def __init__(self, setup: JudgingConfig):
         # A fork of a process with threads may hang.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
@@ -144,7 +145,7 @@ class _Worker:
         return VideoJudgement(self.path, spec.DECODE_ERROR, threshold, reason=reason)
 
 
-def _work(connection: Connection, setup: Setup) -> None:
+def _work(connection: Connection, setup: JudgingConfig) -> None:
     # Ctrl-C is for the parent to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if setup.num_threads:
@@ -156,6 +157,7 @@ def _work(connection: Connection, setup: Setup) -> None:
 
         if setup.num_threads:
             cv2.setNumThreads(setup.num_threads)
+        remote_paths.register()
         model = _load(setup)
         connection.send(None)
         while True:
@@ -178,7 +180,9 @@ def _work(connection: Connection, setup: Setup) -> None:
         return
 
 
-def _judge(model, path: str, setup: Setup, connection: Connection) -> VideoJudgement:
+def _judge(
+    model, path: str, setup: JudgingConfig, connection: Connection
+) -> VideoJudgement:
     from tfmds.detection import judging
 
     total = _stated_seconds(path)
@@ -207,7 +211,7 @@ def _stated_seconds(path: str) -> float:
     return 0.0
 
 
-def _load(setup: Setup):
+def _load(setup: JudgingConfig):
     if setup.server:
         from tfmds.detection import remote
 

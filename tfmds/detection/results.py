@@ -44,7 +44,8 @@ class Results:
           InputError: It cannot be written to, holds results that were made
             otherwise, or another process writes there.
         """
-        files.make_folder(output_dir)
+        files.check_writable(output_dir, is_folder=True)
+        os.makedirs(output_dir, exist_ok=True)
         self._path = os.path.join(output_dir, RESULTS_FILE)
         self._table = os.path.join(output_dir, TABLE_FILE)
         run_file = os.path.join(output_dir, _RUN_FILE)

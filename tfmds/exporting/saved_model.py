@@ -16,7 +16,6 @@ from etils import epath
 from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, records
-from tfmds.data.input_pipeline import ViewConfig
 from tfmds.data.manifest import Video
 from tfmds.evaluation import thresholds
 from tfmds.exporting import export_info
@@ -24,7 +23,7 @@ from tfmds.exporting.export_info import ExportInfo
 from tfmds.models import checkpoints
 from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import TwoStreamConfig
-from tfmds.spec import FORMAT_VERSION, ChunkSpec
+from tfmds.spec import FORMAT_VERSION, ChunkSpec, ViewConfig
 
 FORMATS = ("saved_model", *export_info.OTHER_FILES)
 # Packages that write a format, and the extra of setup.cfg that brings them.
@@ -147,7 +146,7 @@ def _save(
     about: str,
     folder: epath.Path,
 ) -> None:
-    view = ViewConfig(config.image_size, config.region)
+    view = config.view
     module = _Detector(model, spec, view, about)
     with tempfile.TemporaryDirectory() as assets:
         asset = os.path.join(assets, export_info.INFO_FILE)

@@ -52,7 +52,7 @@ def training_batches(
     batches = input_pipeline.training_dataset(
         shards,
         data_set.spec,
-        input_pipeline.ViewConfig(config.image_size, config.region),
+        config.view,
         input_pipeline.BatchConfig(tracks=BATCH_SIZE),
         seed=0,
     )

@@ -3,8 +3,6 @@
 import keras
 from keras import ops
 
-MISMATCH_FORMS = ("softmax", "contrastive")
-
 
 def distance(visual: keras.KerasTensor, audio: keras.KerasTensor) -> keras.KerasTensor:
     """L2 distance of two embeddings along the last axis (equation 2).

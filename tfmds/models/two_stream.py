@@ -1,77 +1,16 @@
 """The two-stream network: visual and audio embeddings, their distance, two heads."""
 
-import dataclasses
-from typing import Any
-
 import keras
 from keras import KerasTensor, initializers, layers, ops
 
-from tfmds.common.errors import InputError
-from tfmds.models import losses, visual
+from tfmds.models import losses
 from tfmds.models.audio import audio_features
+from tfmds.models.config import TwoStreamConfig
 from tfmds.models.visual import BATCH_NORM, kaiming_normal, visual_features
-from tfmds.spec import REGIONS, ChunkSpec
+from tfmds.spec import ChunkSpec
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
-
-# How dense layers start: `uniform` within 1 / sqrt(inputs), PyTorch's own, or
-# `kaiming`, normal over the fan out without biases, as the paper's code. The latter
-# begins with logits in the tens, since the heads have only two outputs.
-DENSE_INITS = ("uniform", "kaiming")
-
-
-@dataclasses.dataclass(frozen=True)
-class TwoStreamConfig:
-    """What network to build; the architecture of the defaults is the paper's."""
-
-    # Name of the visual backbone, a key of visual.BACKBONES.
-    backbone: str = "resnet18"
-    # Factor on the channels and units of both streams.
-    width: float = 1.0
-    # Side of the pictures that the visual stream takes, in pixels.
-    image_size: int = 224
-    # Part of the face crop that it sees, a key of spec.REGIONS.
-    region: str = "face"
-    # Dropout rate before the heads.
-    dropout: float = 0.5
-    # Whether both streams keep eight steps of time, each with an embedding by the same
-    # dense layers, side by side in the chunk's; the paper averages the mouth over time,
-    # which leaves little of when it moved.
-    keep_time: bool = False
-    # Whether each MFCC coefficient is brought to mean 0 and deviation 1 over a chunk:
-    # it takes away whose voice it is and leaves how it moves.
-    standardize_mfcc: bool = False
-    # Whether the mean picture of a chunk is taken away and the contrast of what remains
-    # made 1: it takes away whose face it is and leaves how it moves.
-    standardize_frames: bool = False
-    # Whether embeddings are scaled to length 1 before their distance is taken.
-    unit_embeddings: bool = False
-    # Whether the visual batch norms always take the statistics of their batch, as the
-    # paper's code does; a score then depends on its batch.
-    visual_batch_statistics: bool = False
-    # Start of the dense layers, one of DENSE_INITS.
-    dense_init: str = "uniform"
-
-    def __post_init__(self):
-        for name, value, allowed in (
-            ("backbone", self.backbone, visual.BACKBONES),
-            ("region", self.region, REGIONS),
-            ("dense_init", self.dense_init, DENSE_INITS),
-        ):
-            if value not in allowed:
-                raise InputError(
-                    f"{name} is {value!r}, expected one of {', '.join(allowed)}"
-                )
-        if self.image_size < 32 or not 0 < self.width <= 4:
-            raise InputError(
-                f"image_size is {self.image_size} and width {self.width:g}, expected"
-                " at least 32 pixels and a width above 0 and at most 4"
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields by name."""
-        return dataclasses.asdict(self)
 
 
 def two_stream(config: TwoStreamConfig, spec: ChunkSpec | None = None) -> keras.Model:

@@ -11,7 +11,7 @@ TRACKS = ("all", "largest", "longest")
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class PreprocessingConfig:
     """How faces are found, followed and stored (defaults: paper, section 4).
 
     Raises:
@@ -86,6 +86,9 @@ class Options:
         """The fields by name."""
         return dataclasses.asdict(self)
 
+
+# The same by its former name.
+Options = PreprocessingConfig
 
 _RANGES = {
     "max_record_seconds": (1, 3600),

@@ -8,7 +8,7 @@ import numpy as np
 from tfmds import spec
 from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import faces
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.mfcc import mfcc
 from tfmds.preprocessing.picture import Picture
 from tfmds.preprocessing.sound import Sound
@@ -27,7 +27,10 @@ class TrackCrops:
     """
 
     def __init__(
-        self, track: faces.Track, options: Options, chunk_spec: spec.ChunkSpec
+        self,
+        track: faces.Track,
+        options: PreprocessingConfig,
+        chunk_spec: spec.ChunkSpec,
     ):
         self.track = track
         self.number: int | None = None

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.picture import Window
 
 # A box is (left, top, right, bottom) in pixels of the upright picture.
@@ -74,7 +74,7 @@ class Track:
 class Tracker:
     """Links detections to tracks (paper, section 4)."""
 
-    def __init__(self, options: Options):
+    def __init__(self, options: PreprocessingConfig):
         self._options = options
         self._count = 0
         self.live: list[Track] = []

@@ -10,7 +10,7 @@ import numpy as np
 from tfmds import spec
 from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import faces
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 
 # Bytes of segments that wait in memory; more of them wait in a temporary file.
 _HELD_BYTES = 20_000_000
@@ -37,7 +37,7 @@ class Held:
       stretches: What is held, in order.
     """
 
-    def __init__(self, options: Options, chunk_spec: spec.ChunkSpec):
+    def __init__(self, options: PreprocessingConfig, chunk_spec: spec.ChunkSpec):
         self._options = options
         self._spec = chunk_spec
         self._file = tempfile.SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115

@@ -24,8 +24,9 @@ import cv2
 import numpy as np
 
 from tfmds import spec
+from tfmds.common import remote_paths
 from tfmds.data.records import TrackSegment
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.detector import shared_detector
 from tfmds.preprocessing.tracks import Summary, TrackReader
 
@@ -51,7 +52,7 @@ class IsolatedTrackReader:
     def __init__(
         self,
         path: os.PathLike | str,
-        options: Options,
+        options: PreprocessingConfig,
         chunk_spec: spec.ChunkSpec,
         sound_path: os.PathLike | str | None,
         num_threads: int,
@@ -119,7 +120,7 @@ class IsolatedTrackReader:
 
 def read_tracks(
     path: os.PathLike | str,
-    options: Options | None = None,
+    options: PreprocessingConfig | None = None,
     *,
     chunk_spec: spec.ChunkSpec | None = None,
     sound_path: os.PathLike | str | None = None,
@@ -150,9 +151,14 @@ def read_tracks(
       RuntimeError: While iterating, where no process can be started.
     """
     return IsolatedTrackReader(
-        path, options or Options(), chunk_spec or spec.ChunkSpec(), sound_path,
-        num_threads, max_seconds, on_progress,
-    )  # fmt: skip
+        path,
+        options or PreprocessingConfig(),
+        chunk_spec or spec.ChunkSpec(),
+        sound_path,
+        num_threads,
+        max_seconds,
+        on_progress,
+    )
 
 
 class _TakesTooLong(Exception):
@@ -287,6 +293,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     fd, max_memory_mb = map(int, sys.argv[1:])
     _restrict(max_memory_mb)
+    remote_paths.register()
     connection = Connection(fd)
     # Loads it and tries it, which takes seconds; a video's time starts after that.
     shared_detector().detect([np.zeros((48, 48, 3), np.uint8)], 1.0)
@@ -307,7 +314,7 @@ def _restrict(max_memory_mb: int) -> None:
 
 
 def _serve_one(connection: Connection, request: dict) -> None:
-    options = Options(**request["options"])
+    options = PreprocessingConfig(**request["options"])
     # Where this process hangs and its reader is gone, nobody else ends it.
     patience = options.video_timeout_seconds + 60
 

@@ -12,7 +12,7 @@ import av
 
 from tfmds import spec
 from tfmds.preprocessing import sound, streams
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.picture import Picture
 from tfmds.preprocessing.streams import MediaError
 
@@ -40,7 +40,7 @@ class Media:
         chunk_spec: spec.ChunkSpec,
         sound_path: os.PathLike | str | None = None,
         num_threads: int = 0,
-        options: Options | None = None,
+        options: PreprocessingConfig | None = None,
     ):
         """Opens and checks a file.
 
@@ -54,7 +54,7 @@ class Media:
           options: What is skipped, and the limits.
         """
         self._rate = chunk_spec.frame_rate
-        self._options = options = options or Options()
+        self._options = options = options or PreprocessingConfig()
         streams.check_bytes(path, options)
         self._container = streams.open_container(path)
         self._stream = streams.video_stream(self._container)

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Collection, Sequence
 
 from tfmds.preprocessing import faces
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.detector import Detector
 from tfmds.preprocessing.faces import Box
 from tfmds.preprocessing.picture import Picture, Window
@@ -26,7 +26,7 @@ _NEARLY_WANTED = 0.8
 class Search:
     """Finds the faces of a video, batch by batch of its pictures."""
 
-    def __init__(self, detector: Detector, options: Options):
+    def __init__(self, detector: Detector, options: PreprocessingConfig):
         self._detector = detector
         self._options = options
         # Faces on the last picture of the batch before.

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfmds import spec
 from tfmds.preprocessing import streams
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.streams import MediaError
 
 # Names of a sound file that lies beside a video without sound end in one of these.
@@ -32,7 +32,7 @@ class Sound:
         path: os.PathLike | str,
         sample_rate: int,
         zero: float | None,
-        options: Options,
+        options: PreprocessingConfig,
     ):
         """Opens the sound of a file.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import av
 
 from tfmds import spec
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 
 # What a file names is not fetched, whatever it says it is.
 _LOCAL_ONLY = {"protocol_whitelist": "file"}
@@ -21,7 +21,7 @@ class MediaError(Exception):
         self.reason = reason
 
 
-def check_bytes(path: os.PathLike | str, options: Options) -> None:
+def check_bytes(path: os.PathLike | str, options: PreprocessingConfig) -> None:
     """Raises MediaError where a file is larger than it may be."""
     most = options.max_video_bytes
     if os.path.exists(path) and os.path.getsize(path) > most:

@@ -10,7 +10,7 @@ from tfmds import spec
 from tfmds.data.data_set import MediaFacts
 from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import faces, facts, shots, sources
-from tfmds.preprocessing.config import Options
+from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.crops import TrackCrops
 from tfmds.preprocessing.detector import shared_detector
 from tfmds.preprocessing.held import Held, Stretch
@@ -72,7 +72,7 @@ class TrackReader:
     def __init__(
         self,
         path: os.PathLike | str,
-        options: Options,
+        options: PreprocessingConfig,
         chunk_spec: spec.ChunkSpec,
         sound_path: os.PathLike | str | None,
         num_threads: int,
@@ -120,7 +120,7 @@ class TrackReader:
 
 def read_tracks(
     path: os.PathLike | str,
-    options: Options | None = None,
+    options: PreprocessingConfig | None = None,
     *,
     chunk_spec: spec.ChunkSpec | None = None,
     sound_path: os.PathLike | str | None = None,
@@ -144,12 +144,18 @@ def read_tracks(
       An iterable over `TrackSegment` with a `summary` after its end.
     """
     return TrackReader(
-        path, options or Options(), chunk_spec or spec.ChunkSpec(), sound_path,
-        num_threads, on_progress,
-    )  # fmt: skip
+        path,
+        options or PreprocessingConfig(),
+        chunk_spec or spec.ChunkSpec(),
+        sound_path,
+        num_threads,
+        on_progress,
+    )
 
 
-def _batches(pictures: Iterator[Marked], options: Options) -> Iterator[list[Marked]]:
+def _batches(
+    pictures: Iterator[Marked], options: PreprocessingConfig
+) -> Iterator[list[Marked]]:
     """Pictures with their marks, as many as may be held at a time."""
     every = options.search_every
     for first in pictures:
@@ -162,7 +168,9 @@ def _batches(pictures: Iterator[Marked], options: Options) -> Iterator[list[Mark
 class _Followed:
     """The faces of a video, as far as it was read."""
 
-    def __init__(self, sound: Sound, options: Options, chunk_spec: spec.ChunkSpec):
+    def __init__(
+        self, sound: Sound, options: PreprocessingConfig, chunk_spec: spec.ChunkSpec
+    ):
         self._sound = sound
         self._options = options
         self._spec = chunk_spec

@@ -14,7 +14,6 @@ import numpy as np
 from tfmds import spec
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
-from tfmds.data.input_pipeline import ViewConfig
 from tfmds.evaluation import score_files
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models.two_stream import TwoStreamConfig
@@ -79,7 +78,7 @@ def embed(
     dataset = input_pipeline.scoring_dataset(
         [os.fspath(path) for path in data_set.shards(split)],
         data_set.spec,
-        ViewConfig(config.image_size, config.region),
+        config.view,
         hop_frames=round(HOP_SECONDS * data_set.spec.frame_rate),
     )
     parts: dict[tuple[str, int], list[tuple[np.ndarray, ...]]] = {}

@@ -174,7 +174,7 @@ def _score(
             input_pipeline.scoring_dataset(
                 [os.fspath(p) for split in splits for p in data_set.shards(split)],
                 data_set.spec,
-                input_pipeline.ViewConfig(config.image_size, config.region),
+                config.view,
                 _BATCH_SIZE,
                 hop_frames,
             ),

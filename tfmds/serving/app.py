@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from tfmds.serving import guard, jobs, rest, videos
-from tfmds.serving.config import MODEL_NAME, Settings
+from tfmds.serving.config import MODEL_NAME, ServingConfig
 from tfmds.serving.jobs import Jobs, Queue
 from tfmds.serving.metrics import Metrics
 from tfmds.serving.process import Worker
@@ -27,7 +27,7 @@ _LOGINS_PER_MINUTE = 10
 
 
 def create_app(
-    settings: Settings, on_failure: Callable[[str], None] = lambda _: None
+    settings: ServingConfig, on_failure: Callable[[str], None] = lambda _: None
 ) -> fastapi.FastAPI:
     """Makes the application; its processes start and end with its lifespan.
 
@@ -152,7 +152,7 @@ async def _stop(tasks: list[asyncio.Task]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _worker_settings(settings: Settings, judges: bool) -> dict[str, Any]:
+def _worker_settings(settings: ServingConfig, judges: bool) -> dict[str, Any]:
     return {
         "judges": judges,
         "model": settings.model,

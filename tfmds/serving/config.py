@@ -7,7 +7,7 @@ MODEL_NAME = "mds"
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class ServingConfig:
     """Limits and places; each is a flag of `tfmds.serve` with the same name."""
 
     # Folder that tfmds.export wrote.

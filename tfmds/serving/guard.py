@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tfmds.serving.config import Settings
+from tfmds.serving.config import ServingConfig
 from tfmds.serving.metrics import Metrics
 
 COOKIE = "tfmds"
@@ -39,12 +39,12 @@ def session_of(token: str) -> str:
     return hashlib.sha256(f"tfmds session {token}".encode()).hexdigest()
 
 
-def is_token(settings: Settings, token: str) -> bool:
+def is_token(settings: ServingConfig, token: str) -> bool:
     """Whether someone knows the token, told in a time that does not depend on it."""
     return hmac.compare_digest(token.encode(), settings.token.encode())
 
 
-def is_known(settings: Settings, headers: Headers) -> bool:
+def is_known(settings: ServingConfig, headers: Headers) -> bool:
     """Whether a request comes with the token, or with the cookie it was traded for."""
     if not settings.token:
         return True
@@ -63,7 +63,7 @@ def is_known(settings: Settings, headers: Headers) -> bool:
 class Guard:
     """ASGI middleware around the whole service."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics):
+    def __init__(self, app: ASGIApp, settings: ServingConfig, metrics: Metrics):
         self._app = app
         self._settings = settings
         self._metrics = metrics

@@ -9,7 +9,7 @@ import sqlite3
 import time
 
 from tfmds.common.errors import InputError
-from tfmds.serving.config import Settings
+from tfmds.serving.config import ServingConfig
 from tfmds.serving.metrics import Metrics
 from tfmds.serving.process import Worker, WorkerDied
 from tfmds.serving.uploads import Upload
@@ -193,7 +193,7 @@ class Queue:
       progress: Of running jobs by id, from 0 to 1.
     """
 
-    def __init__(self, jobs: Jobs, settings: Settings, metrics: Metrics):
+    def __init__(self, jobs: Jobs, settings: ServingConfig, metrics: Metrics):
         self.jobs = jobs
         self.progress: dict[str, float] = {}
         self._settings = settings

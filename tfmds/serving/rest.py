@@ -6,12 +6,14 @@ import fastapi
 from starlette.responses import JSONResponse, Response
 
 from tfmds.serving import guard
-from tfmds.serving.config import MODEL_NAME, Settings
+from tfmds.serving.config import MODEL_NAME, ServingConfig
 from tfmds.serving.metrics import Metrics
 from tfmds.serving.process import Worker, WorkerDied
 
 
-def router(settings: Settings, worker: Worker, metrics: Metrics) -> fastapi.APIRouter:
+def router(
+    settings: ServingConfig, worker: Worker, metrics: Metrics
+) -> fastapi.APIRouter:
     """The routes below /v1/models.
 
     Args:

@@ -8,7 +8,7 @@ import fastapi
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from tfmds.serving import guard, jobs, uploads
-from tfmds.serving.config import Settings
+from tfmds.serving.config import ServingConfig
 from tfmds.serving.jobs import Job, Queue
 
 # Seconds after which to ask again.
@@ -23,7 +23,7 @@ _REPORT_POLICY = (
 )
 
 
-def router(settings: Settings, queue: Queue) -> fastapi.APIRouter:
+def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
     """The routes below /v1/videos.
 
     Args:

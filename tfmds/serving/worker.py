@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from tfmds.common import remote_paths
 from tfmds.common.errors import InputError
 from tfmds.serving import messages
 
@@ -144,11 +145,11 @@ class Worker:
         """Writes what is said of a video beside it."""
         from tfmds.common import files
         from tfmds.detection import judging
-        from tfmds.preprocessing.config import Options
+        from tfmds.preprocessing.config import PreprocessingConfig
         from tfmds.reporting import video_page
         from tfmds.serving import jobs
 
-        options = Options(
+        options = PreprocessingConfig(
             max_pixels=int(self._settings["max_megapixels"] * 1e6),
             max_duration_seconds=math.ceil(self._settings["max_video_seconds"]) + 1,
         )
@@ -274,6 +275,7 @@ def main() -> None:
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    remote_paths.register()
     settings = json.loads(sys.argv[1])
     # Who asks the service something waits; who uploaded a video waits anyway.
     os.nice(5 if settings["judges"] else 0)

@@ -11,8 +11,10 @@ import keras
 import tensorflow as tf
 
 from tfmds import spec
+from tfmds.common import flags
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
+from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
 from tfmds.models import checkpoints, losses
 from tfmds.models.optimizers import AdamL2
@@ -22,93 +24,18 @@ from tfmds.models.two_stream import (
     with_pairwise_distance,
 )
 from tfmds.training import board, step, strategies
+from tfmds.training.config import RunConfig, TrainingConfig
 from tfmds.training.loop import Loop
 from tfmds.training.validation import Validation
-
-OPTIMIZERS = ("adam", "adamw")
-SCHEDULES = ("constant", "cosine")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How to train; the defaults are the paper's."""
-
-    # Passes over the training split.
-    epochs: int = 50
-    # Batches of an epoch, 0 for as many as the split's chunks fill.
-    steps_per_epoch: int = 0
-    # `adam` adds the weight decay to the gradient, as the paper's code; `adamw` does
-    # not.
-    optimizer: str = "adam"
-    # Highest learning rate.
-    learning_rate: float = 1e-3
-    # Weight decay.
-    weight_decay: float = 1e-5
-    # `constant`, or `cosine` down to zero at the last step.
-    schedule: str = "constant"
-    # Steps in which the learning rate rises from zero.
-    warmup_steps: int = 0
-    # Share that a moving average of the weights keeps at each step, 0 for none; the
-    # average takes the weights' place at the end of each epoch.
-    ema_momentum: float = 0.0
-    # Weights of the loss terms (equation 4: w1, w2, w3), and of the mismatches.
-    contrastive_weight: float = 1.0
-    visual_weight: float = 1.0
-    audio_weight: float = 1.0
-    mismatch_weight: float = 0.0
-    # How mismatches are judged, one of losses.MISMATCH_FORMS.
-    mismatch_form: str = "softmax"
-    # Distance beyond which a fake, or in that form a mismatch, costs nothing.
-    margin: float = 0.99
-    # How sharply the nearest mismatches count in the softmax.
-    temperature: float = 0.1
-    # Whether real and fake chunks weigh the same in sum.
-    balance_classes: bool = False
-    # Number type of the computation.
-    precision: str = "float32"
-    # Seed of weights, order and augmentation.
-    seed: int = 0
-
-    def __post_init__(self):
-        for name, allowed in (
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-            ("mismatch_form", losses.MISMATCH_FORMS),
-        ):
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"{name} is {getattr(self, name)!r}, expected one of"
-                    f" {', '.join(allowed)}"
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class Running:
-    """Where and how a run runs. What is learned does not depend on it."""
-
-    # One of strategies.STRATEGIES.
-    strategy: str = strategies.SINGLE
-    # Address of a tf.data service that makes the batches, empty for this process.
-    data_service_address: str = ""
-    # Seconds from one checkpoint to the next within an epoch, 0 for one a step.
-    checkpoint_seconds: float = 300.0
-    # Last epochs whose checkpoints are kept besides the best one, at least 1.
-    keep_epochs: int = 1
-    # Steps that TensorBoard's profiler shows, from the eleventh of this process on.
-    profile_steps: int = 0
-    # Whether only operations are used that give the same bits each time.
-    deterministic: bool = False
 
 
 def train(
     data_dir: os.PathLike | str,
     workdir: os.PathLike | str,
     model_config: TwoStreamConfig,
-    batch: input_pipeline.BatchConfig,
-    recipe: Recipe,
-    running: Running | None = None,
+    batch: BatchConfig,
+    recipe: TrainingConfig,
+    running: RunConfig | None = None,
 ) -> checkpoints.State:
     """Trains, or goes on with the run in `workdir` where it stopped.
 
@@ -128,7 +55,7 @@ def train(
         another configuration, the loss is no number any more, or there is no space
         for a checkpoint.
     """
-    running = running or Running()
+    running = running or RunConfig()
     strategy = strategies.make(running.strategy)
     if running.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -160,7 +87,7 @@ def train(
         checkpoints.restore(workdir, model, state)
     step.place_dropout(model, state.step)
 
-    view = input_pipeline.ViewConfig(model_config.image_size, model_config.region)
+    view = model_config.view
     shards = [os.fspath(path) for path in data_set.shards("train")]
     weights = _class_weights(counts) if recipe.balance_classes else None
 
@@ -204,8 +131,13 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# Fields of the configuration whose flag has another name.
-_FLAGS = {("batch", "tracks"): "batch_tracks"}
+# The flag of each setting of the configuration.
+_FLAGS = {
+    "model": flags.names(TwoStreamConfig),
+    "batch": flags.names(BatchConfig),
+    "recipe": flags.names(TrainingConfig),
+    "spec": {},
+}
 
 
 def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -> None:
@@ -218,12 +150,12 @@ def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -
     # A run saved before a field was added has that field's default.
     defaults = {
         "model": TwoStreamConfig().to_json(),
-        "batch": dataclasses.asdict(input_pipeline.BatchConfig()),
-        "recipe": dataclasses.asdict(Recipe()),
+        "batch": dataclasses.asdict(BatchConfig()),
+        "recipe": dataclasses.asdict(TrainingConfig()),
         "spec": {},
     }
     differing = [
-        f"--{_FLAGS.get((part, name), name)} is {value} now and was {before}"
+        f"--{_FLAGS[part].get(name, name)} is {value} now and was {before}"
         for part in defaults
         for name, value in config[part].items()
         if (before := {**defaults[part], **saved.get(part, {})}.get(name)) != value
@@ -242,8 +174,8 @@ def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -
 
 
 def _check_batch(
-    batch: input_pipeline.BatchConfig,
-    recipe: Recipe,
+    batch: BatchConfig,
+    recipe: TrainingConfig,
     counts: tuple[int, int],
     replicas: int,
 ) -> None:
@@ -281,7 +213,7 @@ def _class_weights(counts: tuple[int, int]) -> tf.Tensor:
     return tf.constant([sum(counts) / (2 * count) for count in present], tf.float32)
 
 
-def terms(recipe: Recipe) -> step.Terms:
+def terms(recipe: TrainingConfig) -> step.Terms:
     """Output, loss and weight of each term, by name."""
     heads = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return {
@@ -302,7 +234,9 @@ def terms(recipe: Recipe) -> step.Terms:
     }
 
 
-def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+def _optimizer(
+    recipe: TrainingConfig, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
     rate: Any = recipe.learning_rate
     total_steps = recipe.epochs * steps_per_epoch
     if recipe.schedule == "cosine":

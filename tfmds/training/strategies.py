@@ -6,8 +6,7 @@ import os
 import tensorflow as tf
 
 from tfmds.common.errors import InputError
-
-SINGLE, MIRRORED, MULTI_WORKER = STRATEGIES = ("single", "mirrored", "multi_worker")
+from tfmds.training.config import MIRRORED, MULTI_WORKER
 
 
 def make(name: str) -> tf.distribute.Strategy:

@@ -1,0 +1,31 @@
+"""How chunks are drawn for training."""
+
+import dataclasses
+
+from tfmds.common.flags import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchConfig:
+    """How training chunks are drawn."""
+
+    tracks: int = setting(8, "Tracks in a batch.", flag="batch_tracks")
+    chunks_per_track: int = setting(
+        1,
+        "Chunks of each track in a batch; batch_tracks times this is the batch size.",
+    )
+    sampling: str = setting(
+        "grid",
+        "Chunks at whole seconds, each once an epoch, or at random times.",
+        choices=("grid", "random"),
+    )
+    shuffle_buffer: int = setting(
+        256, "Chunks (grid) or records (random) shuffled together."
+    )
+    # See data/augmentation.py.
+    augment: bool = setting(False, "Vary pictures and sound.")
+
+    @property
+    def size(self) -> int:
+        """Chunks in a batch."""
+        return self.tracks * self.chunks_per_track

@@ -1,0 +1,107 @@
+"""How to train, and where and how a run runs."""
+
+import dataclasses
+
+from tfmds.common import flags
+from tfmds.common.flags import setting
+from tfmds.models.config import MISMATCH_FORMS
+
+OPTIMIZERS = ("adam", "adamw")
+# The learning rate stays, or falls along a cosine to zero at the last step.
+SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+SINGLE = "single"
+MIRRORED = "mirrored"
+MULTI_WORKER = "multi_worker"
+STRATEGIES = (SINGLE, MIRRORED, MULTI_WORKER)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How to train; the defaults are the paper's."""
+
+    epochs: int = setting(50, "Passes over the training split.")
+    steps_per_epoch: int = setting(
+        0, "Batches of an epoch; 0 for as many as the chunks fill."
+    )
+    optimizer: str = setting(
+        "adam",
+        "adam adds the weight decay to the gradient, as the paper's code does.",
+        choices=OPTIMIZERS,
+    )
+    learning_rate: float = setting(1e-3, "Highest learning rate.")
+    weight_decay: float = setting(1e-5, "Weight decay.")
+    schedule: str = setting(
+        "constant", "Course of the learning rate.", choices=SCHEDULES
+    )
+    warmup_steps: int = setting(0, "Steps in which the learning rate rises from zero.")
+    ema_momentum: float = setting(
+        0.0,
+        "Share that a moving average of the weights keeps at each step, 0 for none; the"
+        " average takes the weights' place at the end of each epoch.",
+        low=0.0,
+        high=1.0,
+    )
+    # The weights of equation 4.
+    contrastive_weight: float = setting(1.0, "Weight of the contrastive loss (w1).")
+    visual_weight: float = setting(1.0, "Weight of the visual cross-entropy (w2).")
+    audio_weight: float = setting(1.0, "Weight of the audio cross-entropy (w3).")
+    mismatch_weight: float = setting(
+        0.0,
+        "Weight of the loss on other chunks' voices in the batch; 0 as in the paper.",
+    )
+    mismatch_form: str = setting(
+        "softmax",
+        "A softmax over the batch's voices, or the contrastive loss over all its"
+        " pairs.",
+        choices=MISMATCH_FORMS,
+    )
+    margin: float = setting(
+        0.99,
+        "Distance beyond which a fake, or in the contrastive form a mismatch, costs"
+        " nothing.",
+    )
+    temperature: float = setting(0.1, "Temperature of the mismatches' softmax.")
+    balance_classes: bool = setting(
+        False, "Give real and fake chunks the same weight in sum."
+    )
+    precision: str = setting(
+        "float32", "Number type of the computation.", choices=PRECISIONS
+    )
+    seed: int = setting(0, "Seed of weights, order and augmentation.")
+
+    def __post_init__(self):
+        flags.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Where and how a run runs. What is learned does not depend on it."""
+
+    strategy: str = setting(
+        SINGLE,
+        "One device, all GPUs of this machine, or the machines of TF_CONFIG.",
+        choices=STRATEGIES,
+    )
+    data_service_address: str = setting(
+        "", "A tf.data service that makes the batches, such as grpc://host:5000."
+    )
+    checkpoint_seconds: float = setting(
+        300.0,
+        "Time from one checkpoint to the next within an epoch; 0 for one after every"
+        " step.",
+        low=0,
+    )
+    keep_epochs: int = setting(
+        1, "Last epochs whose checkpoints are kept, besides the best one.", low=1
+    )
+    profile_steps: int = setting(
+        0,
+        "Show where the time of so many steps goes, from the eleventh on, in the"
+        " board's Profile (pip install tensorboard-plugin-profile); 0 for none.",
+        low=0,
+    )
+    deterministic: bool = setting(
+        False, "Use operations that give the same bits each time."
+    )
