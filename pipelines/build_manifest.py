@@ -143,7 +143,7 @@ def listing(videos: Sequence[Video], found: layouts.Listing) -> str:
 
 def warnings(videos: Sequence[Video], found: layouts.Listing) -> list[str]:
     """What a user should know before training on this manifest."""
-    lines = []
+    lines = list(found.notes)
     labels = {(v.split, v.label) for v in videos}
     for split in spec.SPLITS:
         lacking = [label for label in spec.LABELS if (split, label) not in labels]

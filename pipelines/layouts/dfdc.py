@@ -1,4 +1,8 @@
-"""DFDC: folders of videos, each with a metadata.json that says what they are."""
+"""DFDC: folders of videos, each with a table that says what they are.
+
+Training parts have `metadata.json` with label and original, the test set one with
+`is_fake`, the validation set `labels.csv`, the preview `dataset.json`.
+"""
 
 import dataclasses
 import os
@@ -8,6 +12,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
+from pipelines.layouts import groups
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
 from tfmds.common import files
@@ -16,11 +21,15 @@ from tfmds.data.manifest import Video, check_inside
 from tfmds.preprocessing import sources
 
 METADATA = "metadata.json"
+_LABELS_TABLE = "labels.csv"
+_PREVIEW = "dataset.json"
+# Where a folder holds more than one, the first says most.
+_TABLES = (METADATA, _PREVIEW, _LABELS_TABLE)
 
 _LABELS = {"REAL": "real", "FAKE": "fake"}
 
-# What a node is that groups are made of.
-_VIDEO, _IDENTITY = "video", "identity"
+# People move the videos into a folder of this name.
+_VIDEOS = "videos"
 
 # Some archives nest their part in one folder more.
 _DEPTH = 3
@@ -28,15 +37,50 @@ _DEPTH = 3
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """A folder of videos on disk or in a zip archive, with its metadata."""
+    """A folder of videos on disk or in a zip archive, with its table.
+
+    Attributes:
+      folder: Where it is.
+      table: Name of its table, one of `_TABLES`.
+      content: What is in the table.
+      files: Paths of its files, as seen from the folder.
+    """
 
     folder: epath.Path
+    table: str
     content: bytes
     files: frozenset[str]
 
     @property
     def source(self) -> epath.Path:
-        return self.folder / METADATA
+        return self.folder / self.table
+
+    def find(self, name: str) -> str:
+        """Path of a video of the table, as seen from its folder."""
+        if name in self.files:
+            return name
+        folder, _, file = name.rpartition("/")
+        places = [f"{_VIDEOS}/{file}", f"{folder.split('/')[0]}/{_VIDEOS}/{file}", file]
+        return next((place for place in places if place in self.files), name)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """What the table of a part says of a video.
+
+    Attributes:
+      part: The part.
+      where: The table and the video, for messages.
+      fields: The fields that training parts have.
+      split: The split that the set states.
+      held_out: Whether it is so only where there is something else to train on.
+    """
+
+    part: _Part
+    where: str
+    fields: dict
+    split: str = ""
+    held_out: bool = False
 
 
 def read(input_dir: epath.Path) -> Listing:
@@ -47,72 +91,84 @@ def read(input_dir: epath.Path) -> Listing:
 
     A video, its original and the original's other fakes are one group, over all parts
     (`original` may be null, missing, or in a part that is not here). Where `identity`
-    is stated, as in our own demo data set, its videos are one group as well. DFDC's
-    own `split` is "train" for all of its training parts, so it says nothing here.
+    is stated, as in our own demo data set, its videos are one group as well; so are
+    those of one person in the preview. DFDC's own `split` is "train" for all of its
+    training parts, so it says nothing here. Beside training parts, the test and the
+    validation set are those splits; alone they are split like any other part.
 
     Raises:
-      InputError: There is no metadata.json, or one of its fields cannot be used.
+      InputError: There is no table, or one of its fields cannot be used.
     """
     parts = sorted(_find(input_dir, _DEPTH), key=lambda part: part.folder)
     if not parts:
         raise InputError(
             f"{input_dir}: there is no {METADATA} here nor in the folders and zip"
             " archives below; expected DFDC's layout, dfdc_train_part_N/metadata.json"
-            " beside the videos"
+            f" beside the videos, its test set with {METADATA} or {_LABELS_TABLE}, or"
+            f" its preview with {_PREVIEW}"
         )
     found = Listing()
-    entries: dict[str, tuple[_Part, dict]] = {}
+    entries: dict[str, _Entry] = {}
     for part in parts:
-        for name, fields in _entries(part):
+        for name, entry in _entries(part):
             if name in entries:
                 raise InputError(
                     f"{part.source}, {name}: the same name is in"
-                    f" {entries[name][0].source}; is one part there twice?"
+                    f" {entries[name].part.source}; is one part there twice?"
                 )
-            entries[name] = part, fields
-    groups = _Groups()
-    for name, (part, fields) in entries.items():
-        where = f"{part.source}, {name}"
-        for kind, field in ((_VIDEO, "original"), (_IDENTITY, "identity")):
-            if other := listing_lib.text(fields, field, where):
-                groups.join((_VIDEO, name), (kind, other))
-        groups.join((_VIDEO, name), (_VIDEO, name))
-    names = groups.names()
+            entries[name] = entry
+    joined = groups.Groups()
+    for name, entry in entries.items():
+        for kind, field in ((groups.VIDEO, "original"), (groups.IDENTITY, "identity")):
+            if other := listing_lib.text(entry.fields, field, entry.where):
+                joined.join((groups.VIDEO, name), (kind, other))
+        joined.join((groups.VIDEO, name), (groups.VIDEO, name))
+    names = joined.names()
+    trains = not all(entry.held_out for entry in entries.values())
 
     videos = []
-    for name, (part, fields) in entries.items():
-        where = f"{part.source}, {name}"
+    for name, entry in entries.items():
+        part, fields, where = entry.part, entry.fields, entry.where
         label = _LABELS[listing_lib.word(fields, "label", _LABELS, where)]
         periods = listing_lib.periods(fields, "fake_periods", where)
         if periods and label == "real":
             raise InputError(f"{where}: a REAL video has fake_periods")
         listing_lib.check_name(part.folder, name, where)
-        path = listing_lib.relative(part.folder / name, input_dir)
-        if name not in part.files and not (part.folder / name).exists():
+        place = part.find(name)
+        path = listing_lib.relative(part.folder / place, input_dir)
+        if place not in part.files and not (part.folder / place).exists():
             found.missing.append(path)
         videos.append(
             Video(
                 video_id="",
                 path=path,
                 label=label,
-                group=names[_VIDEO, name],
+                split=entry.split if trains or not entry.held_out else "",
+                group=names[groups.VIDEO, name],
                 manipulation=listing_lib.text(fields, "manipulation", where),
                 fake_periods=periods,
             )
         )
     found.videos = listing_lib.with_unique_ids(videos)
+    taken = {video.path for video in videos}
     for part in parts:
-        for other in sorted(part.files - set(entries)):
-            if listing_lib.is_video(epath.Path(other)):
-                path = listing_lib.relative(part.folder / other, input_dir)
-                found.left_out.append((path, f"not in {METADATA}, no label"))
+        for other in sorted(part.files):
+            path = listing_lib.relative(part.folder / other, input_dir)
+            if path not in taken and listing_lib.is_video(epath.Path(path)):
+                found.left_out.append((path, f"not in {part.table}, no label"))
     return found
 
 
 def _find(folder: epath.Path, depth: int) -> Iterator[_Part]:
-    if (folder / METADATA).is_file():
-        files = frozenset(path.name for path in folder.iterdir())
-        yield _Part(folder, (folder / METADATA).read_bytes(), files)
+    table = next((name for name in _TABLES if (folder / name).is_file()), None)
+    if table is not None:
+        if table == _PREVIEW:
+            paths = listing_lib.walk(folder)
+        else:
+            videos = folder / _VIDEOS
+            paths = (*folder.iterdir(), *(videos.iterdir() if videos.is_dir() else ()))
+        names = frozenset(listing_lib.relative(path, folder) for path in paths)
+        yield _Part(folder, table, (folder / table).read_bytes(), names)
     if not depth:
         return
     for below in folder.iterdir():
@@ -127,23 +183,37 @@ def _find(folder: epath.Path, depth: int) -> Iterator[_Part]:
 def _find_in_archive(archive: epath.Path) -> Iterator[_Part]:
     try:
         with files.reading(archive) as f, zipfile.ZipFile(f) as opened:
-            names: dict[str, set[str]] = {}
-            for member in opened.namelist():
-                folder, _, name = member.rpartition("/")
-                names.setdefault(folder, set()).add(name)
-            for folder, members in names.items():
-                if METADATA in members:
-                    if folder:
-                        check_inside(folder, os.fspath(archive))
-                    content = opened.read(f"{folder}/{METADATA}".lstrip("/"))
-                    yield _Part(archive / folder, content, frozenset(members))
+            members = opened.namelist()
+            tables: dict[str, str] = {}
+            for table in reversed(_TABLES):
+                for member in members:
+                    folder, _, name = member.rpartition("/")
+                    if name == table:
+                        tables[folder] = table
+            for folder, table in tables.items():
+                if folder:
+                    check_inside(folder, os.fspath(archive))
+                prefix = f"{folder}/" if folder else ""
+                below = (
+                    m.removeprefix(prefix) for m in members if m.startswith(prefix)
+                )
+                names = frozenset(
+                    name
+                    for name in below
+                    if table == _PREVIEW or name.rpartition("/")[0] in ("", _VIDEOS)
+                )
+                content = opened.read(prefix + table)
+                yield _Part(archive / folder, table, content, names)
     except (zipfile.BadZipFile, zlib.error, OSError) as e:
         raise InputError(
             f"{archive}: cannot be read: {e}. Was the download cut short?"
         ) from e
 
 
-def _entries(part: _Part) -> Iterator[tuple[str, dict]]:
+def _entries(part: _Part) -> Iterator[tuple[str, _Entry]]:
+    if part.table == _LABELS_TABLE:
+        yield from _entries_of_labels(part)
+        return
     table = listing_lib.parse_json(part.content, part.source)
     if not isinstance(table, dict):
         raise InputError(
@@ -151,37 +221,51 @@ def _entries(part: _Part) -> Iterator[tuple[str, dict]]:
             f" {type(table).__name__}"
         )
     for name, fields in table.items():
+        where = f"{part.source}, {name}"
         if not isinstance(fields, dict):
             raise InputError(
-                f"{part.source}, {name}: expected an object with label and original,"
-                f" got {fields!r}"
+                f"{where}: expected an object with label and original, got {fields!r}"
             )
-        yield name, fields
+        if part.table == _PREVIEW:
+            yield name, _entry_of_preview(part, name, fields, where)
+        elif "is_fake" in fields and "label" not in fields:
+            if fields["is_fake"] not in (0, 1):
+                raise InputError(
+                    f"{where}: the field is_fake is {fields['is_fake']!r}, expected 0"
+                    " or 1"
+                )
+            label = "FAKE" if fields["is_fake"] else "REAL"
+            yield name, _Entry(part, where, {**fields, "label": label}, "test", True)
+        else:
+            yield name, _Entry(part, where, fields)
 
 
-class _Groups:
-    """Joins what must stay together; a node is (kind, name)."""
+def _entries_of_labels(part: _Part) -> Iterator[tuple[str, _Entry]]:
+    text = files.decode(part.content, part.source, "a table filename,label")
+    table = files.Table(part.source, text)
+    table.need(("filename", "label"))
+    split = "validation" if part.folder.name.startswith("val") else "test"
+    for line, row in table.dicts():
+        label = row["label"].strip()
+        label = {"0": "REAL", "1": "FAKE"}.get(label, label.upper())
+        if label not in _LABELS:
+            raise InputError(
+                f"{part.source}, line {line}: label is {row['label']!r}, expected 0 for"
+                " real or 1 for fake"
+            )
+        name = row["filename"].strip()
+        where = f"{part.source}, {name}"
+        yield name, _Entry(part, where, {"label": label}, split, True)
 
-    def __init__(self) -> None:
-        self._parent: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def join(self, one: tuple[str, str], other: tuple[str, str]) -> None:
-        self._parent[self._root(one)] = self._root(other)
-
-    def names(self) -> dict[tuple[str, str], str]:
-        """A name for the group of each node: an identity, else an original video."""
-        members: dict[tuple[str, str], list[tuple[str, str]]] = {}
-        for node in self._parent:
-            members.setdefault(self._root(node), []).append(node)
-        found = {}
-        for nodes in members.values():
-            identities = [name for kind, name in nodes if kind == _IDENTITY]
-            name = min(identities or [name for _, name in nodes])
-            found.update(dict.fromkeys(nodes, name))
-        return found
-
-    def _root(self, node: tuple[str, str]) -> tuple[str, str]:
-        parent = self._parent.setdefault(node, node)
-        while parent != self._parent[parent]:
-            self._parent[node] = parent = self._parent[parent]
-        return parent
+def _entry_of_preview(part: _Part, name: str, fields: dict, where: str) -> _Entry:
+    label = listing_lib.word(fields, "label", ("real", "fake"), where)
+    split = listing_lib.word(fields, "set", ("train", "test"), where)
+    # Whose the picture is; the files' names begin with that person's number.
+    person = fields.get("target_id") or name.rpartition("/")[2].split("_")[0]
+    made = {
+        "label": label.upper(),
+        "identity": str(person),
+        "manipulation": name.split("/")[0] if label == "fake" else "",
+    }
+    return _Entry(part, where, made, split)

@@ -24,11 +24,13 @@ class Listing:
       missing: Paths that the data set lists and that are not on disk; their rows are
         among `videos` all the same, preprocessing gives them a status.
       left_out: What was found and not taken, and why.
+      notes: What is to be known of the data set, a sentence each.
     """
 
     videos: list[Video] = dataclasses.field(default_factory=list)
     missing: list[str] = dataclasses.field(default_factory=list)
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 def read_json(path: epath.Path) -> Any:

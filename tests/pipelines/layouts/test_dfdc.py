@@ -297,3 +297,90 @@ def test_tables_and_lists_that_windows_saved_again(tmp_path, encoding):
         "dfdc", tmp_path, tmp_path / "m.csv", train_list=tmp_path / "train.txt"
     )
     assert {v.video_id: v.label for v in videos} == {"a": "fake", "b": "real"}
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_the_test_set_says_is_fake_and_the_validation_set_is_a_table(tmp_path):
+    make_part(tmp_path / "train" / "dfdc_train_part_0", {"a.mp4": REAL})
+    make_part(tmp_path / "test", {"b.mp4": {"is_fake": 1, "augmentations": {}}})
+    touch(tmp_path, "validation/c.mp4", "validation/d.mp4")
+    (tmp_path / "validation" / "labels.csv").write_text(
+        "filename,label\nc.mp4,0\nd.mp4,1\n"
+    )
+    videos = layouts.read("dfdc", tmp_path).videos
+    assert {(v.path, v.label, v.split) for v in videos} == {
+        ("train/dfdc_train_part_0/a.mp4", "real", ""),
+        ("test/b.mp4", "fake", "test"),
+        ("validation/c.mp4", "real", "validation"),
+        ("validation/d.mp4", "fake", "validation"),
+    }
+
+
+def test_the_test_set_alone_is_split_and_may_be_unpacked_otherwise(tmp_path):
+    touch(tmp_path, "videos/a.mp4", "videos/b.mp4", "videos/stray.mp4")
+    (tmp_path / "labels.csv").write_text("filename,label\na.mp4,1\nb.mp4,0\nc.mp4,0\n")
+    listing = layouts.read("dfdc", tmp_path)
+    found = {(v.path, v.label, v.split) for v in listing.videos}
+    assert found == {
+        ("videos/a.mp4", "fake", ""),
+        ("videos/b.mp4", "real", ""),
+        ("c.mp4", "real", ""),
+    }
+    assert listing.missing == ["c.mp4"]
+    assert listing.left_out == [("videos/stray.mp4", "not in labels.csv, no label")]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_preview_states_splits_and_whose_picture_it_is(tmp_path, packed):
+    entries = {
+        "original_videos/12/12_A_1.mp4": {
+            "label": "real", "set": "train", "target_id": "12", "swapped_id": None,
+            "augmentations": [],
+        },
+        "method_A/12/12_34_A_1.mp4": {
+            "label": "fake", "set": "train", "target_id": 12, "swapped_id": 34,
+        },
+        "method_B/34/34_56_B_2.mp4": {"label": "fake", "set": "test"},
+    }  # fmt: skip
+    folder = tmp_path / "dfdc_preview_set"
+    touch(folder, *entries)
+    (folder / "dataset.json").write_text(json.dumps(entries))
+    if packed:
+        with zipfile.ZipFile(tmp_path / "preview.zip", "w") as archive:
+            for name in (*entries, "dataset.json"):
+                archive.write(folder / name, f"dfdc_preview_set/{name}")
+        shutil.rmtree(folder)
+    listing = layouts.read("dfdc", tmp_path)
+    assert listing.missing == listing.left_out == []
+    assert [(v.label, v.split, v.group, v.manipulation) for v in listing.videos] == [
+        ("real", "train", "12", ""),
+        ("fake", "train", "12", "method_A"),
+        ("fake", "test", "34", "method_B"),
+    ]
+    # Another layout of the same files that is widely used.
+    if not packed:
+        for name in entries:
+            moved = folder / name.split("/")[0] / "videos" / name.rpartition("/")[2]
+            moved.parent.mkdir(exist_ok=True)
+            (folder / name).rename(moved)
+        assert layouts.read("dfdc", tmp_path).missing == []
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "expected"),
+    [
+        ("metadata.json", '{"a.mp4": {"is_fake": 2}}', "a.mp4.*is_fake is 2, expected"),
+        ("labels.csv", "filename,label\na.mp4,0.5\n", "line 2: label is '0.5'"),
+        ("labels.csv", "name,label\na.mp4,1\n", "lacks the columns filename"),
+        ("dataset.json", '{"a.mp4": {"label": "fake"}}', "a.mp4.*field set is missing"),
+    ],
+)
+def test_other_tables_are_checked_as_well(tmp_path, table, text, expected):
+    (tmp_path / table).write_text(text)
+    with pytest.raises(InputError, match=f"{table}.*{expected}"):
+        layouts.read("dfdc", tmp_path)
