@@ -163,10 +163,11 @@ def _find(folder: epath.Path, depth: int) -> Iterator[_Part]:
     table = next((name for name in _TABLES if (folder / name).is_file()), None)
     if table is not None:
         if table == _PREVIEW:
-            paths = listing_lib.walk(folder)
+            paths = list(listing_lib.walk(folder))
         else:
-            videos = folder / _VIDEOS
-            paths = (*folder.iterdir(), *(videos.iterdir() if videos.is_dir() else ()))
+            paths = list(folder.iterdir())
+            if (folder / _VIDEOS).is_dir():
+                paths += (folder / _VIDEOS).iterdir()
         names = frozenset(listing_lib.relative(path, folder) for path in paths)
         yield _Part(folder, table, (folder / table).read_bytes(), names)
     if not depth:

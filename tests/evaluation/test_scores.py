@@ -159,3 +159,23 @@ def test_bad_optional_columns_are_refused(tmp_path, columns, values, message):
     path = write(tmp_path, f"{header},{columns}\n{row},{values}\n")
     with pytest.raises(InputError, match=f"scores.csv.*{message}"):
         score_files.read_videos(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_tables_are_read_as_spreadsheets_of_any_country_write_them(tmp_path, encoding):
+    def save(name, text):
+        text = text.replace(",", ";").replace(".", ",").replace("\n", "\r\n")
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        return tmp_path / name
+
+    path = save("scores.csv", HEADER + "zoë,real,test,p,,ok,2,0.5\n")
+    save("chunks.csv", CHUNK_HEADER + "zoë,0,0,0.0,real,0.4\nzoë,0,1,1.0,real,0.6\n")
+    videos, chunks, _ = score_files.read(path)
+    assert list(videos.video_id) == ["zoë"]
+    assert (list(videos.mds), list(chunks.distance)) == ([0.5], [0.4, 0.6])
+    other = save("other.csv", "video,score\nzoë,0.25\n")
+    labels = save(
+        "labels.csv", "video_id,label,split,group,manipulation\nzoë,real,test,p,\n"
+    )
+    videos, _, _ = score_files.read(other, labels)
+    assert list(videos.mds) == [0.25]

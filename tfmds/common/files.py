@@ -309,7 +309,9 @@ class Table:
             first = next(io.StringIO(self._text), "")
             counts = {s: len(next(self._csv(first, s), [])) for s in _SEPARATORS}
             self._separator = max(counts, key=counts.__getitem__)
-        first_row = next(self._csv(self._text[self._begin :], self._separator), [])
+        first_row: list[str] = next(
+            self._csv(self._text[self._begin :], self._separator), []
+        )
         self.columns = tuple(name.strip() for name in first_row)
 
     def need(self, columns: Iterable[str]) -> None:
@@ -369,7 +371,7 @@ class Table:
             yield line, dict(zip(self.columns, row, strict=True))
 
     @staticmethod
-    def _csv(text: str, separator: str):
+    def _csv(text: str, separator: str) -> Any:
         return csv.reader(io.StringIO(text, newline=""), delimiter=separator)
 
 

@@ -349,6 +349,7 @@ class _ValueAt(Exception):
         self.message = message
 
 
+_PARSE_NUMBERS = (_as_ints, _as_floats, _as_floats_or_empty, _as_periods)
 _VIDEO_COLUMNS = {
     "video_id": _as_names,
     "label": _as_labels,
@@ -388,35 +389,27 @@ def _read(
     optional: dict[str, _Parser] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The columns by name and, for messages, the line of each row."""
-    text = files.read_text(path, f"a table {','.join(columns)}", _MAKE_SCORES)
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        header = next(reader, [])
-        missing = [name for name in columns if name not in header]
-        if missing:
-            raise InputError(
-                f"{path}: the table lacks the columns {', '.join(missing)}; it has"
-                f" {', '.join(header) or 'none'}. Expected: {','.join(columns)}"
-            )
-        double = [name for name in dict.fromkeys(header) if header.count(name) > 1]
-        if double:
-            raise InputError(
-                f"{path}: the table has the columns {', '.join(double)} more than once"
-            )
-        parsers = columns | _matching(header, optional or {})
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in parsers}
-        lines = []
-        for block_lines, block in _blocks(reader, len(header), path):
-            for name, parse in parsers.items():
-                try:
-                    parts[name].append(parse(block[header.index(name)]))
-                except _ValueAt as e:
-                    raise InputError(
-                        f"{path}, line {block_lines[e.at]}: {name} is {e.message}"
-                    ) from None
-            lines.append(np.array(block_lines))
-    except csv.Error as e:
-        raise InputError(f"{path}, line {reader.line_num}: no CSV table: {e}") from e
+    table = files.read_table(path, f"a table {','.join(columns)}", _MAKE_SCORES)
+    table.need(columns)
+    header = list(table.columns)
+    double = [n for n in dict.fromkeys(header) if n and header.count(n) > 1]
+    if double:
+        raise InputError(
+            f"{path}: the table has the columns {', '.join(double)} more than once"
+        )
+    parsers = columns | _matching(header, optional or {})
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in parsers}
+    lines = []
+    numbers = [name for name, parse in parsers.items() if parse in _PARSE_NUMBERS]
+    for block_lines, block in _blocks(table.rows(numbers)):
+        for name, parse in parsers.items():
+            try:
+                parts[name].append(parse(block[header.index(name)]))
+            except _ValueAt as e:
+                raise InputError(
+                    f"{path}, line {block_lines[e.at]}: {name} is {e.message}"
+                ) from None
+        lines.append(np.array(block_lines))
     if not lines:
         raise InputError(f"{path}: the table has no rows, expected one or more")
     return (
@@ -426,8 +419,8 @@ def _read(
 
 
 def _header(path: os.PathLike | str) -> list[str]:
-    text = files.read_text(path, f"a table {','.join(_VIDEO_COLUMNS)}", _MAKE_SCORES)
-    return next(csv.reader(io.StringIO(text, newline="")), [])
+    what = f"a table {','.join(_VIDEO_COLUMNS)}"
+    return list(files.read_table(path, what, _MAKE_SCORES).columns)
 
 
 def _matching(header: list[str], optional: dict[str, _Parser]) -> dict[str, _Parser]:
@@ -440,21 +433,9 @@ def _matching(header: list[str], optional: dict[str, _Parser]) -> dict[str, _Par
 
 
 def _blocks(
-    reader: Any, width: int, path: os.PathLike | str
+    rows: Iterator[tuple[int, list[str]]],
 ) -> Iterator[tuple[list[int], list[list[str]]]]:
-    """Line numbers and columns of some rows at a time; empty lines are passed over."""
-
-    def numbered() -> Iterator[tuple[int, list[str]]]:
-        for row in reader:
-            if len(row) == width:
-                yield reader.line_num, row
-            elif row:
-                raise InputError(
-                    f"{path}, line {reader.line_num}: {len(row)} values, expected"
-                    f" {width} as in the header"
-                )
-
-    rows = numbered()
+    """Line numbers and columns of some rows at a time."""
     while block := list(itertools.islice(rows, _ROWS_AT_ONCE)):
         lines, values = zip(*block, strict=True)
         yield list(lines), [list(column) for column in zip(*values, strict=True)]
