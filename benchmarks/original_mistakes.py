@@ -20,7 +20,7 @@ from tfmds import spec
 from tfmds.common import app
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
-from tfmds.evaluation import scores, thresholds
+from tfmds.evaluation import criteria, scores
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.models.visual import BatchStatisticsNormalization
@@ -152,7 +152,7 @@ def main() -> None:
 
     chosen_on = read(data_set, _THRESHOLD_SPLIT.value, config)
     forged, known = chosen_on.mds(distances(model, chosen_on))
-    tau = thresholds.midpoint(known[~forged], known[forged])
+    tau = criteria.midpoint(known[~forged], known[forged])
     fake, mds = chunks.mds(proper)
     results.append(
         Result(

@@ -23,7 +23,13 @@ from etils import epath
 from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import calibration, localization, score_files, thresholds
+from tfmds.evaluation import (
+    calibration,
+    criteria,
+    localization,
+    score_files,
+    thresholds,
+)
 
 _SCORES = flags.DEFINE_string("scores", None, "Table of videos with their MDS.")
 _MODEL = flags.DEFINE_string("model", None, "A run of tfmds.train to score with.")
@@ -36,8 +42,8 @@ _SPLIT = flags.DEFINE_enum(
 )
 _CRITERION = flags.DEFINE_enum(
     "criterion",
-    thresholds.DEFAULT_CRITERION,
-    tuple(thresholds.CRITERIA),
+    criteria.DEFAULT_CRITERION,
+    tuple(criteria.CRITERIA),
     "How to choose.",
 )
 _TARGET = flags.DEFINE_float(

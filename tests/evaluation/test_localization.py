@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import evaluation, localization, score_files, thresholds
-from tfmds.evaluation.localization import Localizer, Proposals, Truth
-from tfmds.evaluation.metrics import Bootstrap
+from tfmds.evaluation import (
+    evaluation,
+    localization,
+    localization_metrics,
+    score_files,
+    thresholds,
+)
+from tfmds.evaluation.bootstrap import Bootstrap
+from tfmds.evaluation.localization import Localizer
+from tfmds.evaluation.localization_metrics import Proposals, Truth
 
 REFERENCE = json.loads(
     (pathlib.Path(__file__).parent / "localization_reference.json").read_text()
@@ -28,7 +35,7 @@ def measures(found, truth, num_videos=9):
     groups = np.arange(num_videos)
     return {
         name: estimate.value
-        for name, estimate in localization.evaluate(found, truth, groups)
+        for name, estimate in localization_metrics.evaluate(found, truth, groups)
     }
 
 
@@ -48,7 +55,7 @@ def test_measures_agree_with_the_evaluator_of_av_deepfake1m(case):
         assert answer[f"ar@{count}"] == pytest.approx(value, abs=1e-6)
     for iou, value in case["answer"]["ap"].items():
         # It leaves out the area up to the first proposal, where that is a hit.
-        hits = localization.match(found, truth, float(iou))
+        hits = localization_metrics.match(found, truth, float(iou))
         left_out = hits[np.argmax(found.confidence)] / len(truth)
         assert answer[f"ap@{iou}"] - left_out == pytest.approx(value, abs=1e-6)
 
@@ -61,7 +68,7 @@ def test_the_reference_holds_both_kinds_of_cases():
         found = proposals(
             *((r, s, e, c) for r, v in enumerate(videos) for c, s, e in v["proposals"])
         )
-        hits = localization.match(found, truth, 0.5)
+        hits = localization_metrics.match(found, truth, 0.5)
         surest.append(bool(hits[np.argmax(found.confidence)]))
     assert surest.count(True) >= 3
     assert surest.count(False) >= 3
@@ -103,7 +110,9 @@ def test_overlap_of_exactly_the_level_is_no_hit():
 
 def test_without_periods_there_is_a_reason_and_no_figure():
     found = dict(
-        localization.evaluate(proposals((0, 0, 1, 1)), Truth.of([[]]), np.zeros(1, int))
+        localization_metrics.evaluate(
+            proposals((0, 0, 1, 1)), Truth.of([[]]), np.zeros(1, int)
+        )
     )
     assert found["ap@0.5"].value is None
     assert "no fake periods" in found["ar@5"].reason
@@ -135,7 +144,7 @@ def test_measures_agree_with_a_slow_direct_computation(some, periods, iou):
                 if v == video and not hits[k] and overlap(p, period) > iou:
                     hits[k] = True
                     break
-    assert localization.match(found, truth, iou).tolist() == hits
+    assert localization_metrics.match(found, truth, iou).tolist() == hits
     if not len(truth):
         return
     order = sorted(range(len(rows)), key=lambda k: -found.confidence[k])
@@ -145,7 +154,7 @@ def test_measures_agree_with_a_slow_direct_computation(some, periods, iou):
     area = sum(
         max(precision[k:]) / len(truth) for k in range(len(order)) if hits[order[k]]
     )
-    value = localization.average_precision(
+    value = localization_metrics.average_precision(
         found.confidence, np.array(hits, bool), len(truth)
     )
     assert value == pytest.approx(area)
@@ -161,7 +170,7 @@ def test_intervals_are_those_of_drawing_groups_again():
     groups = np.arange(40) // 4
     found, truth = proposals(*rows), Truth.of(periods)
     bootstrap = Bootstrap.draw(10, 200, seed=3)
-    estimates = dict(localization.evaluate(found, truth, groups, bootstrap))
+    estimates = dict(localization_metrics.evaluate(found, truth, groups, bootstrap))
     slow = {"ap@0.5": [], "ar@5": []}
     for weights in bootstrap.weights:
         videos = [k for k in range(40) for _ in range(weights[groups[k]])]

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tfmds.evaluation import metrics
-from tfmds.evaluation.metrics import Bootstrap, Sample
+from tfmds.evaluation import bootstrap, metrics, ranking
+from tfmds.evaluation.bootstrap import Bootstrap
+from tfmds.evaluation.ranking import Sample
 
 
 def sample(score, fake, group=None):
@@ -56,7 +57,7 @@ def test_metrics_agree_with_scikit_learn(s, threshold):
         else:
             assert found[name].value == pytest.approx(value, abs=1e-9), name
     (tn, fp), (fn, tp) = sk.confusion_matrix(s.fake, called, labels=[False, True])
-    counts = metrics.confusion(metrics.rank(s), threshold)
+    counts = ranking.confusion(ranking.rank(s), threshold)
     assert counts.reals_called_real == tn
     assert counts.reals_called_fake == fp
     assert counts.fakes_called_real == fn
@@ -66,7 +67,7 @@ def test_metrics_agree_with_scikit_learn(s, threshold):
 @settings(max_examples=60, deadline=None)
 @given(two_classes())
 def test_equal_error_rate_lies_on_the_roc_where_the_errors_are_equal(s):
-    rate = float(metrics.equal_error_rate(metrics.rank(s)))
+    rate = float(metrics.equal_error_rate(ranking.rank(s)))
     fpr, tpr, _ = sk.roc_curve(s.fake, s.score, drop_intermediate=False)
     # Interpolated by arc length, so that vertical steps are passed through.
     steps = np.concatenate([[0], np.cumsum(np.hypot(np.diff(fpr), np.diff(tpr)))])
@@ -82,14 +83,14 @@ def test_equal_error_rate_lies_on_the_roc_where_the_errors_are_equal(s):
 )
 def test_equal_error_rate_of_known_cases(reals, fakes, expected):
     s = sample(reals + fakes, [False, False, True, True])
-    assert metrics.equal_error_rate(metrics.rank(s)) == pytest.approx(expected)
+    assert metrics.equal_error_rate(ranking.rank(s)) == pytest.approx(expected)
 
 
 def test_detection_cost_is_1_for_calling_everything_the_cheaper_thing():
     s = sample([0.0, 1.0], [False, True])
-    calls_all_fake = metrics.confusion(metrics.rank(s), -1)
-    calls_all_real = metrics.confusion(metrics.rank(s), 2)
-    calls_right = metrics.confusion(metrics.rank(s), 0.5)
+    calls_all_fake = ranking.confusion(ranking.rank(s), -1)
+    calls_all_real = ranking.confusion(ranking.rank(s), 2)
+    calls_right = ranking.confusion(ranking.rank(s), 0.5)
     assert metrics.detection_cost(calls_all_real) == pytest.approx(1)
     assert metrics.detection_cost(calls_all_fake) == pytest.approx(0.95 / 0.5)
     assert metrics.detection_cost(calls_right) == 0
@@ -98,7 +99,7 @@ def test_detection_cost_is_1_for_calling_everything_the_cheaper_thing():
 def test_calibration_error_by_hand():
     # Said 0.25 four times with one fake, said 0.75 twice with none.
     s = sample([0.25] * 4 + [0.75] * 2, [True] + [False] * 5)
-    error = metrics.expected_calibration_error(metrics.rank(s), np.array([0.25, 0.75]))
+    error = metrics.expected_calibration_error(ranking.rank(s), np.array([0.25, 0.75]))
     assert error == pytest.approx((4 * 0 + 2 * 0.75) / 6)
 
 
@@ -145,7 +146,7 @@ def test_intervals_on_binned_levels_are_those_on_all(monkeypatch):
     s = sample(rng.normal(size=3000) + fake, fake, rng.integers(0, 50, 3000))
     intervals = []
     for levels in (500, 10_000):
-        monkeypatch.setattr(metrics, "_MAX_LEVELS", levels)
+        monkeypatch.setattr(bootstrap, "_MAX_LEVELS", levels)
         found = metrics.evaluate(
             s, threshold=0.4, probability=sigmoid, bootstrap=Bootstrap.draw(50, 100)
         )
@@ -187,7 +188,7 @@ def test_the_same_seed_draws_the_same():
 
 
 def test_a_video_without_a_group_is_its_own():
-    numbers, count = metrics.group_numbers(
+    numbers, count = bootstrap.group_numbers(
         np.array(["p", "", "p", ""], object), np.array(["a", "p", "c", "d"], object)
     )
     assert count == 3

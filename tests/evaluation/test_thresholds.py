@@ -8,7 +8,7 @@ from sklearn import metrics
 
 from tests.evaluation import samples
 from tfmds.common.errors import InputError
-from tfmds.evaluation import thresholds
+from tfmds.evaluation import criteria, thresholds
 
 some = st.lists(
     st.floats(0, 2, allow_nan=False).map(lambda x: round(x, 2)),
@@ -27,11 +27,11 @@ def best_balanced_accuracy(real, fake):
 
 
 def test_midpoint_is_the_papers():
-    assert thresholds.midpoint(np.array([0, 1, 2]), np.array([4, 6])) == 3
+    assert criteria.midpoint(np.array([0, 1, 2]), np.array([4, 6])) == 3
 
 
 def test_sweep_takes_the_middle_of_a_gap():
-    assert thresholds.sweep(np.array([0, 1.0]), np.array([2.0, 9])) == 1.5
+    assert criteria.sweep(np.array([0, 1.0]), np.array([2.0, 9])) == 1.5
 
 
 def public_sweep(real, fake):
@@ -60,19 +60,19 @@ def test_sweep_is_the_rule_of_the_public_code():
         real = rng.normal(0.4, 0.2, rng.integers(1, 40))
         fake = rng.normal(0.8, 0.3, rng.integers(1, 40))
         overlapping += real.max() > fake.min()
-        assert thresholds.sweep(real, fake) == public_sweep(real, fake)
+        assert criteria.sweep(real, fake) == public_sweep(real, fake)
     assert overlapping > 300
 
 
 @given(some, some)
 def test_youden_is_best(real, fake):
-    fpr, recall = rates(real, fake, thresholds.youden(real, fake))
+    fpr, recall = rates(real, fake, criteria.youden(real, fake))
     assert recall - fpr == pytest.approx(best_balanced_accuracy(real, fake))
 
 
 @given(some, some)
 def test_equal_error_rate_is_as_equal_as_can_be(real, fake):
-    fpr, recall = rates(real, fake, thresholds.equal_error_rate(real, fake))
+    fpr, recall = rates(real, fake, criteria.equal_error_rate(real, fake))
     differences = [
         abs(rates(real, fake, t)[0] - 1 + rates(real, fake, t)[1])
         for t in (*real, *fake, 99)
@@ -82,11 +82,11 @@ def test_equal_error_rate_is_as_equal_as_can_be(real, fake):
 
 @given(some, some, st.sampled_from([0, 0.1, 0.5, 1]))
 def test_targets_are_kept_and_not_missed_by_more_than_needed(real, fake, target):
-    tau = thresholds.target_fpr(real, fake, target)
+    tau = criteria.target_fpr(real, fake, target)
     assert rates(real, fake, tau)[0] <= target
     lower = [t for t in (*real, *fake) if t < tau]
     assert not lower or rates(real, fake, max(lower))[0] > target
-    tau = thresholds.target_recall(real, fake, target)
+    tau = criteria.target_recall(real, fake, target)
     assert rates(real, fake, tau)[1] >= target
     above = [t for t in (*real, *fake) if t >= tau]
     assert not above or rates(real, fake, np.nextafter(min(above), 99))[1] < target
@@ -96,8 +96,8 @@ def test_targets_are_kept_and_not_missed_by_more_than_needed(real, fake, target)
 @given(some, st.floats(0.5, 3))
 def test_every_criterion_separates_what_does_not_overlap(real, gap):
     fake = real + np.ptp(real) + gap
-    for name, criterion in thresholds.CRITERIA.items():
-        if name in thresholds.TARGETED:
+    for name, criterion in criteria.CRITERIA.items():
+        if name in criteria.TARGETED:
             tau = criterion(real, fake, 0.0 if name == "target_fpr" else 1.0)
         elif name == "midpoint":
             continue
@@ -115,7 +115,7 @@ def test_what_is_chosen_is_written_and_read_again(tmp_path):
     thresholds.write(path, chosen)
     assert thresholds.read(path) == chosen
     fields = json.loads(path.read_text())
-    assert fields["criterion"] == thresholds.DEFAULT_CRITERION
+    assert fields["criterion"] == criteria.DEFAULT_CRITERION
     assert fields["split"] == "validation"
     assert fields["counts"] == {"real": 10, "fake": 10, "groups": 5}
     assert fields["low"] <= fields["value"] <= fields["high"]

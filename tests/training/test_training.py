@@ -41,9 +41,13 @@ def weights(run_dir):
 def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
     state = run.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
     assert (state.step, state.epoch) == (6, 2)
-    assert {"loss", "val_auc", "val_mds_real", "val_mds_fake", "learning_rate"} <= set(
-        state.metrics
-    )
+    assert {
+        "loss",
+        "learning_rate",
+        "validation/auc",
+        "validation/mds_real",
+        "validation/mds_fake",
+    } <= set(state.metrics)
     assert (
         runs.tags(tmp_path).items()
         >= {
@@ -124,7 +128,7 @@ def test_another_configuration_or_data_set_is_refused(data_dir, tmp_path):
 def test_a_data_set_without_validation_trains_on_its_loss(tmp_path):
     data = tracks.data_set_dir(tmp_path / "data", {"train": 4})
     state = run.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
-    assert "val_auc" not in state.metrics
+    assert "validation/auc" not in state.metrics
     assert state.best_step is not None
 
 

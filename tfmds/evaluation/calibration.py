@@ -39,6 +39,9 @@ class Calibration:
         if self.kind == ISOTONIC:
             scores, probabilities = zip(*self.points, strict=True)
             return np.interp(score, scores, probabilities)
+        if not self.slope:
+            # A video without a score has an infinite one, and 0 times that is NaN.
+            score = np.zeros_like(score)
         with np.errstate(over="ignore"):
             return 1 / (1 + np.exp(-(self.slope * score + self.intercept)))
 

@@ -7,8 +7,10 @@ import numpy as np
 
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import metrics, thresholds
-from tfmds.evaluation.metrics import Bootstrap, Estimate, Sample
+from tfmds.evaluation import bootstrap as bootstraps
+from tfmds.evaluation import criteria, metrics
+from tfmds.evaluation.bootstrap import Bootstrap, Estimate
+from tfmds.evaluation.ranking import Sample, rank
 from tfmds.evaluation.scores import MDS, VideoScores
 
 # So many videos are named that the detectors disagree about.
@@ -220,21 +222,21 @@ def compare(
             f" both call the videos by the same names, such as {first.video_id[0]!r}"
             f" and {second.video_id[0]!r}"
         )
-    groups, num_groups = metrics.group_numbers(a.group, a.video_id)
+    groups, num_groups = bootstraps.group_numbers(a.group, a.video_id)
     values = np.stack([a.values(judged_by[0]), b.values(judged_by[1])])
     samples = [Sample(value, fake, groups) for value in values]
     bootstrap = Bootstrap.draw(num_groups, num_draws, seed)
     draws = [_draw_auc(sample, bootstrap) for sample in samples]
-    aucs = [float(metrics.auc(metrics.rank(sample))) for sample in samples]
+    aucs = [float(metrics.auc(rank(sample))) for sample in samples]
     origin = "given"
     if levels is None:
         levels = tuple(
-            thresholds.equal_error_rate(value[~fake], value[fake]) for value in values
+            criteria.equal_error_rate(value[~fake], value[fake]) for value in values
         )
         origin = "the equal error rate of each on these videos"
     left_out = len(all_ids) - len(a)
     auc = tuple(
-        _estimate(value, drawn, num_groups)
+        bootstraps.estimate(value, drawn, num_groups)
         for value, drawn in zip(aucs, draws, strict=True)
     )
     return Comparison(
@@ -247,7 +249,9 @@ def compare(
         groups=num_groups,
         left_out=left_out,
         auc=auc,
-        difference=_estimate(aucs[1] - aucs[0], draws[1] - draws[0], num_groups),
+        difference=bootstraps.estimate(
+            aucs[1] - aucs[0], draws[1] - draws[0], num_groups
+        ),
         delong=delong(*values, fake),
         rank_correlation=_rank_correlation(*values),
         notes=tuple(_notes(names, auc, left_out, num_groups, len(a))),
@@ -277,12 +281,6 @@ def _draw_auc(sample: Sample, bootstrap: Bootstrap) -> np.ndarray:
     return np.concatenate(
         [metrics.auc(ranking) for ranking in bootstrap.rankings(sample, None)]
     )
-
-
-def _estimate(value: float, draws: np.ndarray, num_groups: int) -> Estimate:
-    if num_groups < 2:
-        return Estimate(value, reason="1 group: an interval needs two or more")
-    return Estimate(value, *metrics.interval(draws))
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:

@@ -11,8 +11,8 @@ from etils import epath
 from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.evaluation import evaluation, score_files
+from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
-from tfmds.evaluation.metrics import Estimate
 
 # Where a run keeps the scores of its validation split.
 FOLDER = "validation"

@@ -8,10 +8,11 @@ import numpy as np
 
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import localization, metrics, scores
+from tfmds.evaluation import localization, localization_metrics, metrics, scores
+from tfmds.evaluation.bootstrap import Bootstrap, Estimate, group_numbers
 from tfmds.evaluation.coverage import Coverage
-from tfmds.evaluation.localization import Truth
-from tfmds.evaluation.metrics import Bootstrap, Estimate, Sample
+from tfmds.evaluation.localization_metrics import Truth
+from tfmds.evaluation.ranking import Sample
 from tfmds.evaluation.scores import ChunkScores, VideoScores, chunk_rows
 from tfmds.evaluation.thresholds import Threshold
 
@@ -154,7 +155,7 @@ def evaluate(
         coverage.check(min_coverage, f"{where}, split {split}")
         rows = rows[videos.scored[rows]]
     chosen = videos.select(rows)
-    groups, num_groups = metrics.group_numbers(chosen.group, chosen.video_id)
+    groups, num_groups = group_numbers(chosen.group, chosen.video_id)
     bootstrap = Bootstrap.draw(num_groups, num_draws, seed)
     sample = Sample(_values(chosen, score), chosen.label == spec.FAKE, groups)
     subsets, notes = _subsets(chosen, split)
@@ -271,7 +272,7 @@ def _localize(
     some = videos.select(usable)
     chunks = localization.chunks_of(some, chunks)
     proposals = localization.propose(some, chunks, localizer)
-    measures = localization.evaluate(
+    measures = localization_metrics.evaluate(
         proposals, Truth.of(some.fake_periods), groups[usable], bootstrap
     )
     found = {f"{LOCALIZATION}/{name}": estimate for name, estimate in measures}

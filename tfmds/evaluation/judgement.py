@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from tfmds import spec
+from tfmds.data.manifest import Period
 from tfmds.evaluation import scores
 from tfmds.evaluation.thresholds import Threshold
-
-Period = tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)

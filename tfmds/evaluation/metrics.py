@@ -1,149 +1,117 @@
 """Metrics: how well a score ranks fakes above reals, and how sure that is.
 
-Fake is the positive class. A metric is a pure function of a `Ranking`, which counts
-fakes and reals at each level of the score. Its leading axes may be bootstrap draws:
-the same function then answers a value per draw, and no draw sorts anything again.
+A metric is a pure function with `@metric` above it, which names, titles and places it:
+from there it goes to metrics.json, the table, the report and the board. NaN where it is
+not defined.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
-from scipy import sparse
 
-# The share of draws that an interval holds.
-CONFIDENCE = 0.95
+from tfmds.evaluation.bootstrap import Bootstrap, Estimate, interval, why_no_interval
+from tfmds.evaluation.ranking import (
+    Confusion,
+    Ranking,
+    Sample,
+    confusion,
+    rank,
+    ratio,
+    roc,
+)
+
 # Up to this false positive rate the partial AUC looks.
 MAX_FPR = 0.1
 
-# Intervals are made on so many levels at most, values on all.
-_MAX_LEVELS = 2048
-_DRAWS_AT_ONCE = 100
-# An interval needs this share of the draws to have a value.
-_MIN_DEFINED = 0.9
+# What a metric is a function of: a `Ranking`; the `Confusion` at a threshold; a
+# `Ranking` and the probability of being fake at each of its levels, float64 `[L]`.
+RANKING = "ranking"
+AT_THRESHOLD = "at_threshold"
+OF_PROBABILITY = "of_probability"
+# Where a metric stands: in every table; in wide ones; among the others below them.
+KEY = "key"
+COLUMN = "column"
+LISTED = "listed"
+
+_UNDEFINED = "a thing without a score has no probability"
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
-    """A figure with its interval, or the reason why there is none.
+class Metric:
+    """A metric and what to call it.
 
     Attributes:
-      value: The figure, None where it cannot be said.
-      interval: 95 % by bootstrap over groups, None where it cannot be said.
-      reason: Why the value or the interval is absent, else empty.
+      name: In metrics.json and on the board.
+      title: In tables and reports.
+      function: Values of it, `[...]`, from what `of` names.
+      of: `RANKING`, `AT_THRESHOLD` or `OF_PROBABILITY`.
+      place: `KEY`, `COLUMN` or `LISTED`.
+      undefined: Why there may be no value though there are fakes and reals.
     """
 
-    value: float | None
-    interval: tuple[float, float] | None = None
-    reason: str = ""
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return "-"
-        if isinstance(self.value, int):
-            return str(self.value)
-        if self.interval is None:
-            return f"{self.value:.2f}"
-        low, high = self.interval
-        digits = 2 if high - low > 0.02 else 3
-        return f"{self.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-    def is_below(self, level: float) -> bool:
-        """Whether the figure, as surely as it is known, is below a level."""
-        if self.value is None:
-            return False
-        return (self.interval[1] if self.interval else self.value) < level
-
-    def to_json(self) -> dict[str, float | str | None]:
-        """`value`, `low`, `high`, and `reason` where something is absent."""
-        low, high = self.interval or (None, None)
-        fields = {"value": self.value, "low": low, "high": high}
-        return fields | ({"reason": self.reason} if self.reason else {})
+    name: str
+    title: str
+    function: Callable[..., np.ndarray]
+    of: str
+    place: str = LISTED
+    undefined: str = _UNDEFINED
 
 
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """Things with a score, `n` of them.
-
-    Attributes:
-      score: float64 `[n]`, higher = more likely fake; infinite where a thing has none
-        and counts as wrong.
-      fake: bool `[n]`.
-      group: int64 `[n]`, number of the group, below the number of groups.
-    """
-
-    score: np.ndarray
-    fake: np.ndarray
-    group: np.ndarray
-
-    def select(self, mask: np.ndarray) -> "Sample":
-        """The things of a boolean mask."""
-        return Sample(self.score[mask], self.fake[mask], self.group[mask])
+# All metrics by name, in the order in which they are shown.
+METRICS: dict[str, Metric] = {}
 
 
-@dataclasses.dataclass(frozen=True)
-class Ranking:
-    """How many things stand at each level of the score, levels ascending.
+def metric(
+    title: str, of: str, place: str = LISTED, undefined: str = _UNDEFINED
+) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
+    """Registers a function as the metric of its name; arguments as in `Metric`."""
 
-    Attributes:
-      levels: float64 `[L]`, a score of each level.
-      fake: float64 `[..., L]`, fakes at each level.
-      real: float64 `[..., L]`, reals at each level.
-    """
+    def register(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        name = function.__name__
+        METRICS[name] = Metric(name, title, function, of, place, undefined)
+        return function
 
-    levels: np.ndarray
-    fake: np.ndarray
-    real: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Confusion:
-    """What was called what at a threshold, float64 `[...]` each."""
-
-    fakes_called_fake: np.ndarray
-    fakes_called_real: np.ndarray
-    reals_called_fake: np.ndarray
-    reals_called_real: np.ndarray
+    return register
 
 
 # --------------------------------------------------------------------------------------
-# Without a threshold. NaN where a metric is not defined.
+# Without a threshold.
 
 
-def roc(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
-    """False and true positive rate `[..., L + 1]`, from the highest threshold on."""
-    return _rates(ranking.real), _rates(ranking.fake)
-
-
+@metric("AUC", RANKING, KEY)
 def auc(ranking: Ranking) -> np.ndarray:
     """Probability that a fake scores above a real; a tie counts one half."""
     below = np.cumsum(ranking.real, -1) - ranking.real / 2
     pairs = ranking.fake.sum(-1) * ranking.real.sum(-1)
-    return _ratio((ranking.fake * below).sum(-1), pairs)
+    return ratio((ranking.fake * below).sum(-1), pairs)
 
 
+@metric(f"partial AUC to FPR {MAX_FPR:g}", RANKING)
 def partial_auc(ranking: Ranking, max_fpr: float = MAX_FPR) -> np.ndarray:
     """Area below the ROC up to `max_fpr`, scaled so that chance is 0.5 (McClish)."""
     fpr, tpr = roc(ranking)
     left, right = fpr[..., :-1], np.minimum(fpr[..., 1:], max_fpr)
     width = np.maximum(right - left, 0)
-    slope = _ratio(np.diff(tpr), np.diff(fpr), otherwise=0)
+    slope = ratio(np.diff(tpr), np.diff(fpr), otherwise=0)
     area = (width * (tpr[..., :-1] + slope * width / 2)).sum(-1)
     chance = max_fpr**2 / 2
     scaled = (1 + (area - chance) / (max_fpr - chance)) / 2
     return np.where(np.isnan(auc(ranking)), np.nan, scaled)
 
 
+@metric("average precision", RANKING, KEY)
 def average_precision(ranking: Ranking) -> np.ndarray:
     """Precision at each fake's rank, averaged; its chance level is the fakes' share."""
     fakes = np.cumsum(ranking.fake[..., ::-1], -1)
     called = fakes + np.cumsum(ranking.real[..., ::-1], -1)
-    precision = _ratio(fakes, called, otherwise=0)
+    precision = ratio(fakes, called, otherwise=0)
     total = (precision * ranking.fake[..., ::-1]).sum(-1)
-    value = _ratio(total, ranking.fake.sum(-1))
+    value = ratio(total, ranking.fake.sum(-1))
     return np.where(ranking.real.sum(-1) > 0, value, np.nan)
 
 
+@metric("equal error rate", RANKING, KEY)
 def equal_error_rate(ranking: Ranking) -> np.ndarray:
     """Error rate where as large a share of reals as of fakes is called wrong."""
     fpr, tpr = roc(ranking)
@@ -152,7 +120,7 @@ def equal_error_rate(ranking: Ranking) -> np.ndarray:
     before = np.maximum(at - 1, 0)
     low = np.take_along_axis(excess, before, -1)
     high = np.take_along_axis(excess, at, -1)
-    share = _ratio(-low, high - low, otherwise=0)
+    share = ratio(-low, high - low, otherwise=0)
     start = np.take_along_axis(fpr, before, -1)
     value = (start + share * (np.take_along_axis(fpr, at, -1) - start))[..., 0]
     return np.where(np.isnan(auc(ranking)), np.nan, value)
@@ -162,61 +130,55 @@ def equal_error_rate(ranking: Ranking) -> np.ndarray:
 # At a threshold.
 
 
-def confusion(ranking: Ranking, threshold: float) -> Confusion:
-    """Counts where everything at `threshold` or above is called fake.
-
-    Exact where no level spans the threshold, as in every ranking made here.
-    """
-    first = np.searchsorted(ranking.levels, threshold, "left")
-    return Confusion(
-        fakes_called_fake=ranking.fake[..., first:].sum(-1),
-        fakes_called_real=ranking.fake[..., :first].sum(-1),
-        reals_called_fake=ranking.real[..., first:].sum(-1),
-        reals_called_real=ranking.real[..., :first].sum(-1),
-    )
-
-
+@metric("accuracy", AT_THRESHOLD)
 def accuracy(c: Confusion) -> np.ndarray:
     """Share that is called what it is."""
     right = c.fakes_called_fake + c.reals_called_real
-    return _ratio(right, right + c.fakes_called_real + c.reals_called_fake)
+    return ratio(right, right + c.fakes_called_real + c.reals_called_fake)
 
 
+@metric("recall", AT_THRESHOLD, COLUMN)
 def recall(c: Confusion) -> np.ndarray:
     """Share of the fakes that is called fake."""
-    return _ratio(c.fakes_called_fake, c.fakes_called_fake + c.fakes_called_real)
+    return ratio(c.fakes_called_fake, c.fakes_called_fake + c.fakes_called_real)
 
 
+@metric("reals called fake", AT_THRESHOLD, COLUMN)
 def false_positive_rate(c: Confusion) -> np.ndarray:
     """Share of the reals that is called fake."""
-    return _ratio(c.reals_called_fake, c.reals_called_fake + c.reals_called_real)
+    return ratio(c.reals_called_fake, c.reals_called_fake + c.reals_called_real)
 
 
+@metric("balanced accuracy", AT_THRESHOLD, KEY)
 def balanced_accuracy(c: Confusion) -> np.ndarray:
     """Mean of the share of fakes and the share of reals that are called right."""
     return (recall(c) + 1 - false_positive_rate(c)) / 2
 
 
+@metric("precision", AT_THRESHOLD, undefined="nothing is called fake")
 def precision(c: Confusion) -> np.ndarray:
     """Share of what is called fake that is fake."""
-    return _ratio(c.fakes_called_fake, c.fakes_called_fake + c.reals_called_fake)
+    return ratio(c.fakes_called_fake, c.fakes_called_fake + c.reals_called_fake)
 
 
+@metric("F1", AT_THRESHOLD)
 def f1(c: Confusion) -> np.ndarray:
     """Harmonic mean of precision and recall."""
     wrong = c.fakes_called_real + c.reals_called_fake
-    value = _ratio(2 * c.fakes_called_fake, 2 * c.fakes_called_fake + wrong)
+    value = ratio(2 * c.fakes_called_fake, 2 * c.fakes_called_fake + wrong)
     return np.where(np.isnan(balanced_accuracy(c)), np.nan, value)
 
 
+@metric("MCC", AT_THRESHOLD, undefined="everything is called the same")
 def mcc(c: Confusion) -> np.ndarray:
     """Matthews correlation of what is called fake with what is fake."""
     tp, fn = c.fakes_called_fake, c.fakes_called_real
     fp, tn = c.reals_called_fake, c.reals_called_real
     margins = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-    return _ratio(tp * tn - fp * fn, np.sqrt(margins))
+    return ratio(tp * tn - fp * fn, np.sqrt(margins))
 
 
+@metric("detection cost", AT_THRESHOLD, COLUMN)
 def detection_cost(
     c: Confusion,
     cost_real: float = 1.0,
@@ -239,33 +201,17 @@ def detection_cost(
     return cost / min(real, fake)
 
 
-AT_THRESHOLD: dict[str, Callable[[Confusion], np.ndarray]] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "precision": precision,
-    "recall": recall,
-    "false_positive_rate": false_positive_rate,
-    "f1": f1,
-    "mcc": mcc,
-    "detection_cost": detection_cost,
-}
-WITHOUT_THRESHOLD: dict[str, Callable[[Ranking], np.ndarray]] = {
-    "auc": auc,
-    "partial_auc": partial_auc,
-    "average_precision": average_precision,
-    "equal_error_rate": equal_error_rate,
-}
-
-
 # --------------------------------------------------------------------------------------
 # Of a probability.
 
 
+@metric("Brier score", OF_PROBABILITY)
 def brier_score(ranking: Ranking, probability: np.ndarray) -> np.ndarray:
     """Mean squared difference of the probability of being fake and the truth."""
     return _mean_cost(ranking, (1 - probability) ** 2, probability**2)
 
 
+@metric("log loss", OF_PROBABILITY)
 def log_loss(ranking: Ranking, probability: np.ndarray) -> np.ndarray:
     """Mean negative log of the probability given to the truth, in nats."""
     with np.errstate(divide="ignore"):
@@ -291,80 +237,34 @@ def reliability(
     total = ranking.fake + ranking.real
     count = total @ member
     return (
-        _ratio((total * probability) @ member, count),
-        _ratio(ranking.fake @ member, count),
+        ratio((total * probability) @ member, count),
+        ratio(ranking.fake @ member, count),
         count,
     )
 
 
+@metric("expected calibration error", OF_PROBABILITY)
 def expected_calibration_error(
     ranking: Ranking, probability: np.ndarray, num_bins: int = 10
 ) -> np.ndarray:
     """Mean distance of said probability and share of fakes over the bins."""
     said, found, count = reliability(ranking, probability, num_bins)
     gap = np.where(count > 0, np.abs(said - found), 0)
-    return _ratio((count * gap).sum(-1), count.sum(-1))
+    return ratio((count * gap).sum(-1), count.sum(-1))
 
 
-OF_PROBABILITY: dict[str, Callable[[Ranking, np.ndarray], np.ndarray]] = {
-    "brier_score": brier_score,
-    "log_loss": log_loss,
-    "expected_calibration_error": expected_calibration_error,
-}
+def _mean_cost(
+    ranking: Ranking, of_fake: np.ndarray, of_real: np.ndarray
+) -> np.ndarray:
+    # A level without fakes costs nothing, even where a fake there would cost infinity.
+    with np.errstate(invalid="ignore"):
+        fake = np.where(ranking.fake > 0, ranking.fake * of_fake, 0).sum(-1)
+        real = np.where(ranking.real > 0, ranking.real * of_real, 0).sum(-1)
+    return ratio(fake + real, (ranking.fake + ranking.real).sum(-1))
 
 
 # --------------------------------------------------------------------------------------
 # Values and intervals.
-
-
-def rank(sample: Sample) -> Ranking:
-    """Counts at every score that occurs."""
-    levels, at = np.unique(sample.score, return_inverse=True)
-    return Ranking(
-        levels=levels,
-        fake=np.bincount(at, sample.fake, minlength=len(levels)),
-        real=np.bincount(at, ~sample.fake, minlength=len(levels)),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Bootstrap:
-    """Draws of groups with replacement: things of one group are not independent.
-
-    Attributes:
-      weights: uint8 `[draws, groups]`, how often each draw holds each group.
-    """
-
-    weights: np.ndarray
-
-    @classmethod
-    def draw(cls, num_groups: int, num_draws: int = 1000, seed: int = 0) -> "Bootstrap":
-        """As many groups as there are, `num_draws` times."""
-        rng = np.random.default_rng(seed)
-        weights = np.zeros((num_draws, num_groups), np.uint8)
-        for row in weights:
-            drawn = rng.integers(num_groups, size=num_groups)
-            row[:] = np.bincount(drawn, minlength=num_groups)
-        return cls(weights)
-
-    def rankings(self, sample: Sample, threshold: float | None) -> Iterator[Ranking]:
-        """The ranking of each draw, some draws at a time."""
-        levels, at = _levels(sample.score, threshold)
-        shape = self.weights.shape[1], len(levels)
-        ones = np.ones(len(at), np.float32)
-        by_group = [
-            sparse.csr_matrix(
-                (ones[mask], (sample.group[mask], at[mask])), shape=shape
-            ).T.tocsr()
-            for mask in (sample.fake, ~sample.fake)
-        ]
-        for start in range(0, len(self.weights), _DRAWS_AT_ONCE):
-            block = self.weights[start : start + _DRAWS_AT_ONCE].T.astype(np.float32)
-            fake, real = (
-                np.ascontiguousarray((counts @ block).T, dtype=np.float64)
-                for counts in by_group
-            )
-            yield Ranking(levels, fake, real)
 
 
 def evaluate(
@@ -404,32 +304,19 @@ def evaluate(
             yield name, Estimate(float(value), bounds, reason)
 
 
-def group_numbers(group: np.ndarray, video_id: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number of each video's group, and how many groups there are.
-
-    A video without a group is a group of its own.
-    """
-    pairs = zip(group, video_id, strict=True)
-    names = [(name, "" if name else own) for name, own in pairs]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([numbers[name] for name in names], np.int64), len(numbers)
-
-
 def _figures(
     ranking: Ranking,
     threshold: float | None,
     probability: Callable[[np.ndarray], np.ndarray] | None,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    for name, metric in WITHOUT_THRESHOLD.items():
-        yield name, metric(ranking)
+    given: dict[str, tuple] = {RANKING: (ranking,)}
     if threshold is not None:
-        counts = confusion(ranking, threshold)
-        for name, at_threshold in AT_THRESHOLD.items():
-            yield name, at_threshold(counts)
+        given[AT_THRESHOLD] = (confusion(ranking, threshold),)
     if probability is not None:
-        said = probability(ranking.levels)
-        for name, of_probability in OF_PROBABILITY.items():
-            yield name, of_probability(ranking, said)
+        given[OF_PROBABILITY] = (ranking, probability(ranking.levels))
+    for name, one in METRICS.items():
+        if one.of in given:
+            yield name, one.function(*given[one.of])
 
 
 def _draw_figures(
@@ -438,11 +325,9 @@ def _draw_figures(
     probability: Callable[[np.ndarray], np.ndarray] | None,
     bootstrap: Bootstrap | None,
 ) -> tuple[dict[str, np.ndarray], str]:
-    if bootstrap is None:
-        return {}, "no interval was asked for"
-    groups = len(np.unique(sample.group))
-    if groups < 2:
-        return {}, f"{groups} group: an interval needs two or more"
+    reason = why_no_interval(bootstrap is not None, len(np.unique(sample.group)))
+    if reason:
+        return {}, reason
     parts: dict[str, list[np.ndarray]] = {}
     for ranking in bootstrap.rankings(sample, threshold):
         for name, values in _figures(ranking, threshold, probability):
@@ -450,72 +335,30 @@ def _draw_figures(
     return {name: np.concatenate(part) for name, part in parts.items()}, ""
 
 
-def interval(draws: np.ndarray) -> tuple[tuple[float, float] | None, str]:
-    """The middle of the draws `[d]`, or None and the reason why it says nothing."""
-    defined = draws[np.isfinite(draws)]
-    if len(defined) < _MIN_DEFINED * len(draws):
-        return None, "too few groups: many draws of groups hold one class only"
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(defined, (tail, 1 - tail))
-    if low == high:
-        return None, "drawing other groups changes nothing: too few to say how sure"
-    return (float(low), float(high)), ""
-
-
 def _why_absent(name: str, fakes: int, reals: int) -> str:
     if not fakes:
         return "there are no fakes"
     if not reals:
         return "there are no reals"
-    if name == "precision":
-        return "nothing is called fake"
-    if name == "mcc":
-        return "everything is called the same"
-    return "a thing without a score has no probability"
+    return METRICS[name].undefined
 
 
-def _levels(
-    score: np.ndarray, threshold: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Levels for intervals, and the level of each score; none spans the threshold."""
-    levels, at = np.unique(score, return_inverse=True)
-    if len(levels) <= _MAX_LEVELS:
-        return levels, at
-    picked = np.quantile(score, np.linspace(0, 1, _MAX_LEVELS), method="nearest")
-    # The outermost levels stay alone: they may be infinite.
-    edges = np.unique(np.concatenate([picked, levels[:2], levels[-2:]]))
-    if threshold is not None and threshold > edges[0]:
-        edges = np.unique(np.append(edges, threshold))
-    bins = np.searchsorted(edges, score, "right") - 1
-    counts = np.bincount(bins, minlength=len(edges))
-    means = _ratio(np.bincount(bins, score, minlength=len(edges)), counts)
-    return np.where(counts > 0, means, edges), bins
+def titled(
+    estimates: Mapping[str, Estimate],
+    part: str,
+    places: Collection[str] = (KEY, COLUMN, LISTED),
+    of: Collection[str] = (RANKING, AT_THRESHOLD, OF_PROBABILITY),
+) -> dict[str, Estimate]:
+    """The figures of a part of an evaluation by the titles of their metrics.
 
-
-def _rates(counts: np.ndarray) -> np.ndarray:
-    """Share at or above each level, from the highest on, with a leading 0."""
-    above = np.cumsum(counts[..., ::-1], -1)
-    rates = _ratio(above, above[..., -1:])
-    return np.concatenate([np.zeros_like(rates[..., :1]), rates], -1)
-
-
-def _mean_cost(
-    ranking: Ranking, of_fake: np.ndarray, of_real: np.ndarray
-) -> np.ndarray:
-    # A level without fakes costs nothing, even where a fake there would cost infinity.
-    with np.errstate(invalid="ignore"):
-        fake = np.where(ranking.fake > 0, ranking.fake * of_fake, 0).sum(-1)
-        real = np.where(ranking.real > 0, ranking.real * of_real, 0).sum(-1)
-    return _ratio(fake + real, (ranking.fake + ranking.real).sum(-1))
-
-
-def _ratio(
-    above: np.ndarray, below: np.ndarray, otherwise: float = np.nan
-) -> np.ndarray:
-    below = np.broadcast_to(below, np.shape(above))
-    return np.divide(
-        above,
-        below,
-        out=np.full(np.shape(above), otherwise, np.float64),
-        where=below != 0,
-    )
+    Args:
+      estimates: Figures by name, such as `videos/auc`.
+      part: What stands before the name of the metric, such as `videos`.
+      places: Which metrics, by their place.
+      of: Which metrics, by what they are a function of.
+    """
+    return {
+        one.title: estimates[f"{part}/{name}"]
+        for name, one in METRICS.items()
+        if one.place in places and one.of in of and f"{part}/{name}" in estimates
+    }

@@ -1,8 +1,4 @@
-"""Thresholds: where a score is called fake.
-
-A criterion is a pure function from the scores of reals and of fakes to the threshold
-tau; a thing is called fake where its score >= tau.
-"""
+"""Thresholds: where a score is called fake, how that was chosen, and threshold.json."""
 
 import dataclasses
 import json
@@ -15,10 +11,11 @@ import numpy as np
 from tfmds import spec
 from tfmds.common import files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import calibration, metrics, scores
+from tfmds.evaluation import calibration, criteria, metrics, scores
+from tfmds.evaluation.bootstrap import CONFIDENCE, Bootstrap, Estimate, group_numbers
 from tfmds.evaluation.calibration import Calibration
 from tfmds.evaluation.localization import Localizer
-from tfmds.evaluation.metrics import Estimate
+from tfmds.evaluation.ranking import Sample
 from tfmds.evaluation.scores import VideoScores
 
 FILE = "threshold.json"
@@ -30,64 +27,6 @@ _DRIFT_SIGNIFICANCE = 0.01
 # ... and the share of videos that moved is above this: in a large table everything is
 # significant.
 _DRIFT_SHARE = 0.2
-
-
-def midpoint(real: np.ndarray, fake: np.ndarray) -> float:
-    """Midpoint between the mean score of reals and of fakes (paper, section 3.5)."""
-    return float((np.mean(real) + np.mean(fake)) / 2)
-
-
-def sweep(real: np.ndarray, fake: np.ndarray, num_steps: int = 20) -> float:
-    """The reproduction's rule: the first best step from the smallest fake on.
-
-    Steps go to the largest real: `low + (high - low) / num_steps * i`, i < num_steps;
-    the best has the highest balanced accuracy. Where the classes do not overlap it is
-    the midpoint of the gap. Source: test.py of github.com/maxbonzulak/deepfake.
-    """
-    low, high = np.min(fake), np.max(real)
-    if low > high:
-        return _between(high, low)
-    steps = low + (high - low) / num_steps * np.arange(num_steps)
-    reals, fakes = ((s[:, np.newaxis] >= steps).sum(0) for s in (real, fake))
-    # In whole numbers: rounding must not make one of two equals the better.
-    return float(steps[np.argmax(fakes * len(real) - reals * len(fake))])
-
-
-def youden(real: np.ndarray, fake: np.ndarray) -> float:
-    """Best balanced accuracy of all thresholds."""
-    cuts = _Cuts.of(real, fake)
-    return cuts.threshold(_middle_of_best(cuts.recall - cuts.fpr))
-
-
-def equal_error_rate(real: np.ndarray, fake: np.ndarray) -> float:
-    """As large a share of reals as of fakes is called wrong, as nearly as can be."""
-    cuts = _Cuts.of(real, fake)
-    return cuts.threshold(_middle_of_best(-np.abs(cuts.fpr - (1 - cuts.recall))))
-
-
-def target_fpr(real: np.ndarray, fake: np.ndarray, target: float) -> float:
-    """The lowest threshold at which at most `target` of the reals is called fake."""
-    cuts = _Cuts.of(real, fake)
-    return cuts.threshold(int(np.argmax(cuts.fpr <= target)))
-
-
-def target_recall(real: np.ndarray, fake: np.ndarray, target: float) -> float:
-    """The highest threshold at which at least `target` of the fakes is called fake."""
-    cuts = _Cuts.of(real, fake)
-    return cuts.threshold(int(np.flatnonzero(cuts.recall >= target)[-1]))
-
-
-CRITERIA: dict[str, Callable[..., float]] = {
-    "midpoint": midpoint,
-    "sweep": sweep,
-    "youden": youden,
-    "equal_error_rate": equal_error_rate,
-    "target_fpr": target_fpr,
-    "target_recall": target_recall,
-}
-# Criteria that aim at a given rate.
-TARGETED = ("target_fpr", "target_recall")
-DEFAULT_CRITERION = "equal_error_rate"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,7 +206,7 @@ class Threshold:
 def select(
     videos: VideoScores,
     split: str,
-    criterion: str = DEFAULT_CRITERION,
+    criterion: str = criteria.DEFAULT_CRITERION,
     *,
     score: str = scores.MDS,
     target: float | None = None,
@@ -283,7 +222,7 @@ def select(
     Args:
       videos: The table of videos.
       split: Train or validation.
-      criterion: One of `CRITERIA`.
+      criterion: One of `criteria.CRITERIA`.
       score: Which score of the videos, one of `scores.SCORES`.
       target: The rate to aim at, for the criteria that have one.
       calibration_kind: How the probability is fitted.
@@ -298,11 +237,11 @@ def select(
         criterion do not go together.
     """
     refuse_test(split, where)
-    options = _options(criterion, target)
+    options = criteria.options(criterion, target)
     videos = videos.judged_by(score)
     videos = videos.select((videos.split == split) & videos.scored)
-    groups, num_groups = metrics.group_numbers(videos.group, videos.video_id)
-    sample = metrics.Sample(videos.values(score), videos.label == spec.FAKE, groups)
+    groups, num_groups = group_numbers(videos.group, videos.video_id)
+    sample = Sample(videos.values(score), videos.label == spec.FAKE, groups)
     real, fake = sample.score[~sample.fake], sample.score[sample.fake]
     if not len(real) or not len(fake):
         raise InputError(
@@ -310,9 +249,9 @@ def select(
             " videos with a score; a threshold needs both. Choose another split or"
             " score more videos."
         )
-    choose = CRITERIA[criterion]
+    choose = criteria.CRITERIA[criterion]
     value = choose(real, fake, **options)
-    bootstrap = metrics.Bootstrap.draw(num_groups, num_draws, seed)
+    bootstrap = Bootstrap.draw(num_groups, num_draws, seed)
     rates = dict(metrics.evaluate(sample, threshold=value, bootstrap=bootstrap))
     return Threshold(
         value=value,
@@ -360,52 +299,9 @@ def refuse_test(split: str, where: str) -> None:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Cuts:
-    """All the ways to cut the ordered scores in two, from "all fake" to "none".
-
-    Attributes:
-      levels: `[L]`, the scores that occur, ascending.
-      fpr: `[L + 1]`, share of the reals above each cut.
-      recall: `[L + 1]`, share of the fakes above each cut.
-    """
-
-    levels: np.ndarray
-    fpr: np.ndarray
-    recall: np.ndarray
-
-    @classmethod
-    def of(cls, real: np.ndarray, fake: np.ndarray) -> "_Cuts":
-        score = np.concatenate([real, fake])
-        is_fake = np.arange(len(score)) >= len(real)
-        ranking = metrics.rank(metrics.Sample(score, is_fake, np.zeros(len(score))))
-        fpr, recall = metrics.roc(ranking)
-        return cls(ranking.levels, fpr[::-1], recall[::-1])
-
-    def threshold(self, cut: int) -> float:
-        """Midway between the scores on both sides of a cut."""
-        if cut == 0:
-            return float(self.levels[0])
-        if cut == len(self.levels):
-            return float(np.nextafter(self.levels[-1], np.inf))
-        return _between(self.levels[cut - 1], self.levels[cut])
-
-
-def _between(low: float, high: float) -> float:
-    middle = float((low + high) / 2)
-    # Neighbouring numbers have none between; `low` itself must stay below.
-    return middle if middle > low else float(high)
-
-
-def _middle_of_best(merit: np.ndarray) -> int:
-    """Of equally good choices the middle one: the others lie at an edge by chance."""
-    best = np.flatnonzero(merit >= merit.max() - 1e-12)
-    return int(best[len(best) // 2])
-
-
 def _interval(
-    sample: metrics.Sample,
-    bootstrap: metrics.Bootstrap,
+    sample: Sample,
+    bootstrap: Bootstrap,
     choose: Callable[[np.ndarray, np.ndarray], float],
 ) -> tuple[float, float] | None:
     values = []
@@ -419,7 +315,7 @@ def _interval(
             values.append(choose(real, fake))
     if len(values) < len(bootstrap.weights) / 2 or np.ptp(values) == 0:
         return None
-    tail = (1 - metrics.CONFIDENCE) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, (tail, 1 - tail))
     return float(low), float(high)
 
@@ -428,7 +324,7 @@ def _notes(
     real: np.ndarray, fake: np.ndarray, criterion: str, target: float | None
 ) -> list[str]:
     notes = []
-    cuts = _Cuts.of(real, fake)
+    cuts = criteria.Cuts.of(real, fake)
     if np.min(fake) > np.max(real):
         notes.append(
             f"the classes do not overlap: every threshold above {np.max(real):.4g} and"
@@ -455,26 +351,6 @@ def _notes(
                 f" it is less than 5 of them"
             )
     return notes
-
-
-def _options(criterion: str, target: float | None) -> dict[str, float]:
-    if criterion not in CRITERIA:
-        raise InputError(
-            f"the criterion is {criterion!r}, expected one of {', '.join(CRITERIA)}"
-        )
-    if criterion not in TARGETED:
-        if target is not None:
-            raise InputError(
-                f"a target is given and the criterion {criterion} has none; expected"
-                f" one of {', '.join(TARGETED)}"
-            )
-        return {}
-    if target is None or not 0 <= target <= 1:
-        raise InputError(
-            f"the criterion {criterion} aims at a rate, expected a target from 0 to 1"
-            f" such as --target=0.05, got {target}"
-        )
-    return {"target": target}
 
 
 def _largest_difference(quantiles: np.ndarray, values: np.ndarray) -> float:

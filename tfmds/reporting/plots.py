@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfmds.evaluation import metrics
+from tfmds.evaluation import ranking
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 
 # Told apart with any colour vision (Okabe and Ito).
@@ -55,7 +55,7 @@ def _draw_roc(axes: Axes, evaluation: Evaluation) -> None:
     if auc.value is None:
         _say(axes, f"no ROC: {auc.reason}")
         return
-    fpr, tpr = metrics.roc(metrics.rank(evaluation.sample))
+    fpr, tpr = ranking.roc(ranking.rank(evaluation.sample))
     axes.plot(fpr, tpr, color="0.15", linewidth=2, label=f"AUC {auc}")
     if evaluation.threshold is not None:
         axes.plot(

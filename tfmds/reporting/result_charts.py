@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfmds import spec
-from tfmds.evaluation import metrics
+from tfmds.evaluation import metrics, ranking
 from tfmds.evaluation.comparison import Comparison
 from tfmds.evaluation.epochs import Epochs
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
@@ -30,12 +30,12 @@ _SHARE = {"type": "quantitative", "scale": {"domain": [0, 1], "nice": False}}
 
 def roc(evaluation: Evaluation) -> Chart | None:
     """ROC with the operating point; None where a class is missing."""
-    ranking = metrics.rank(evaluation.sample)
-    if np.isnan(metrics.auc(ranking)):
+    ranked = ranking.rank(evaluation.sample)
+    if np.isnan(metrics.auc(ranked)):
         return None
-    fpr, tpr = metrics.roc(ranking)
+    fpr, tpr = ranking.roc(ranked)
     kept = _thinned(fpr, tpr)
-    levels = np.concatenate([[np.inf], ranking.levels[::-1]])
+    levels = np.concatenate([[np.inf], ranked.levels[::-1]])
     rows = [
         {"fpr": x, "recall": y, "level": _level(level)}
         for x, y, level in zip(
@@ -61,11 +61,11 @@ def roc(evaluation: Evaluation) -> Chart | None:
 
 def precision_recall(evaluation: Evaluation) -> Chart | None:
     """Precision over recall with the operating point; None where a class is missing."""
-    ranking = metrics.rank(evaluation.sample)
-    if np.isnan(metrics.auc(ranking)):
+    ranked = ranking.rank(evaluation.sample)
+    if np.isnan(metrics.auc(ranked)):
         return None
-    fakes = np.cumsum(ranking.fake[::-1])
-    called = fakes + np.cumsum(ranking.real[::-1])
+    fakes = np.cumsum(ranked.fake[::-1])
+    called = fakes + np.cumsum(ranked.real[::-1])
     recall, precision = fakes / fakes[-1], fakes / called
     kept = _thinned(recall, precision)
     rows = [
@@ -73,7 +73,7 @@ def precision_recall(evaluation: Evaluation) -> Chart | None:
         for x, y, level in zip(
             recall[kept].tolist(),
             precision[kept].tolist(),
-            ranking.levels[::-1][kept].tolist(),
+            ranked.levels[::-1][kept].tolist(),
             strict=True,
         )
     ]
@@ -123,9 +123,9 @@ def reliability(evaluation: Evaluation) -> Chart | None:
         return None
     if not np.isfinite(sample.score).all():
         return None
-    ranking = metrics.rank(sample)
+    ranked = ranking.rank(sample)
     said, found, count = metrics.reliability(
-        ranking, threshold.calibration(ranking.levels)
+        ranked, threshold.calibration(ranked.levels)
     )
     rows = [
         {"said": s, "found": f, "count": c}

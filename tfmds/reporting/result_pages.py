@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfmds import spec
-from tfmds.evaluation import localization
+from tfmds.evaluation import localization, localization_metrics, metrics
 from tfmds.evaluation.comparison import Comparison
 from tfmds.evaluation.epochs import Epochs
 from tfmds.evaluation.evaluation import ALL, CHUNKS, LOCALIZATION, VIDEOS, Evaluation
@@ -18,25 +18,7 @@ from tfmds.reporting import result_charts, video_charts, video_page
 # Faces of a video by track and time in seconds, as JPEG.
 Faces = Mapping[str, Mapping[tuple[int, float], bytes]]
 
-_HEADLINE = {
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "equal_error_rate": "equal error rate",
-    "balanced_accuracy": "balanced accuracy",
-    "detection_cost": "detection cost",
-}
-_PARTS = {
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "equal_error_rate": "equal error rate",
-    "recall": "recall",
-    "false_positive_rate": "reals called fake",
-}
-_CALIBRATION = {
-    "expected_calibration_error": "Expected calibration error",
-    "brier_score": "Brier score",
-    "log_loss": "log loss",
-}
+_COLUMNS = (metrics.KEY, metrics.COLUMN)
 # Of each kind of mistake so many are shown.
 _MAX_MISTAKES = 4
 _MAX_TRACKS = 2
@@ -45,11 +27,6 @@ _MAX_FACES = 16
 _MAX_CHUNKS = 300
 _MAX_ROWS = 5000
 _MAX_DISAGREED = 1000
-_EPOCH_COLUMNS = {
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "equal_error_rate": "equal error rate",
-}
 
 
 def evaluation_page(
@@ -87,31 +64,35 @@ def evaluation_page(
     for mistake in mistakes:
         drawn |= {track["id"]: track["chart"] for track in mistake["tracks"]}
     rows, left_out_rows = _rows(evaluation)
-    found = _named(evaluation, LOCALIZATION)
+    estimates = evaluation.estimates
+    found = {
+        title: estimates[f"{LOCALIZATION}/{name}"]
+        for name, title in localization_metrics.TITLES.items()
+        if f"{LOCALIZATION}/{name}" in estimates
+    }
+    if found:
+        found["AUC of chunks"] = estimates[f"{CHUNKS}/auc"]
     return video_page.render(
         "evaluation.html",
         evaluation=evaluation,
         where=where,
-        headline=_titled(evaluation, VIDEOS, _HEADLINE),
+        headline=metrics.titled(estimates, VIDEOS, _COLUMNS),
+        further=metrics.titled(
+            estimates,
+            VIDEOS,
+            (metrics.LISTED,),
+            of=(metrics.RANKING, metrics.AT_THRESHOLD),
+        ),
         confusion=_confusion(evaluation),
         parts=[_part(evaluation, name) for name in names],
-        part_columns=[
-            title
-            for name, title in _PARTS.items()
-            if f"{VIDEOS}/{name}" in evaluation.estimates
-        ],
-        calibration=_titled(evaluation, VIDEOS, _CALIBRATION),
+        calibration=metrics.titled(estimates, VIDEOS, of=(metrics.OF_PROBABILITY,)),
         no_calibration=(
             "no threshold with a calibration was given"
             if evaluation.threshold is None or not evaluation.threshold.calibration
             else "videos without a score count as wrong here, and have none"
         ),
-        periods=found.pop("periods", None),
-        localization=[
-            (name.replace("ap@", "AP@").replace("ar@", "AR@"), estimate)
-            for name, estimate in found.items()
-        ]
-        + ([("AUC of chunks", evaluation.estimates[f"{CHUNKS}/auc"])] if found else []),
+        periods=estimates.get(f"{LOCALIZATION}/periods"),
+        localization=found,
         no_localization=_why_not_localized(evaluation),
         mistakes=mistakes,
         row_columns=_row_columns(evaluation),
@@ -161,15 +142,16 @@ def epochs_page(
       provenance: How it was made, as rows of a table.
     """
     chart = result_charts.epochs(epochs)
+    by_epoch = {
+        epoch: metrics.titled(result.estimates, VIDEOS, _COLUMNS)
+        for epoch, result in epochs.by_epoch.items()
+    }
     return video_page.render(
         "epochs.html",
         epochs=epochs,
         where=where,
-        columns=("epoch", *_EPOCH_COLUMNS.values()),
-        rows=[
-            (epoch, *(result.estimates[f"{VIDEOS}/{name}"] for name in _EPOCH_COLUMNS))
-            for epoch, result in epochs.by_epoch.items()
-        ],
+        columns=("epoch", *next(iter(by_epoch.values()))),
+        rows=[(epoch, *figures.values()) for epoch, figures in by_epoch.items()],
         charts={"epochs": chart} if chart else {},
         library=video_charts.library(),
         provenance=provenance or {},
@@ -253,30 +235,12 @@ def _judgement(
     )
 
 
-def _titled(
-    evaluation: Evaluation, part: str, titles: Mapping[str, str]
-) -> list[tuple[str, Any]]:
-    return [
-        (title, evaluation.estimates[f"{part}/{name}"])
-        for name, title in titles.items()
-        if f"{part}/{name}" in evaluation.estimates
-    ]
-
-
-def _named(evaluation: Evaluation, part: str) -> dict[str, Any]:
-    return {
-        name.removeprefix(f"{part}/"): estimate
-        for name, estimate in evaluation.estimates.items()
-        if name.startswith(f"{part}/")
-    }
-
-
 def _part(evaluation: Evaluation, name: str) -> dict[str, Any]:
     return {
         "title": result_charts.part_title(name),
         "fakes": evaluation.estimates[f"{name}/fakes"],
         "reals": evaluation.estimates[f"{name}/reals"],
-        "estimates": [estimate for _, estimate in _titled(evaluation, name, _PARTS)],
+        "figures": metrics.titled(evaluation.estimates, name, _COLUMNS),
     }
 
 

@@ -1,19 +1,10 @@
 """Tables for the terminal: an evaluation as text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from tfmds.evaluation import localization_metrics, metrics
+from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.evaluation import CHUNKS, LOCALIZATION, VIDEOS, Evaluation
-from tfmds.evaluation.metrics import Estimate
-
-_COLUMNS = {
-    "fakes": "fakes",
-    "reals": "reals",
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "equal_error_rate": "equal error rate",
-    "balanced_accuracy": "balanced accuracy",
-}
-_AT_THRESHOLD = ("accuracy", "precision", "recall", "f1", "mcc")
 
 
 def render(evaluation: Evaluation) -> str:
@@ -35,47 +26,49 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
 def _lines(evaluation: Evaluation) -> Iterator[str]:
     yield evaluation.summary
     yield ""
-    yield from align(list(_rows(evaluation.estimates)))
+    estimates = evaluation.estimates
+    yield from align(list(_rows(estimates)))
+    yield ""
     threshold = evaluation.threshold
     if threshold is not None:
         e = {
             name.removeprefix(f"{VIDEOS}/"): estimate
-            for name, estimate in evaluation.estimates.items()
+            for name, estimate in estimates.items()
         }
         origin = f" ({threshold.criterion} on {threshold.split})"
-        yield ""
         yield (
             f"At the threshold {threshold.value:.4g}"
             f"{origin if threshold.criterion else ''}:"
             f" {e['fakes_called_fake']} of {e['fakes']} fakes called fake,"
             f" {e['reals_called_real']} of {e['reals']} reals called real"
         )
-        yield ", ".join(f"{name.replace('_', ' ')} {e[name]}" for name in _AT_THRESHOLD)
+    others = metrics.titled(estimates, VIDEOS, (metrics.COLUMN, metrics.LISTED))
+    yield _listed(others)
     found = {
-        name.removeprefix(f"{LOCALIZATION}/"): estimate
-        for name, estimate in evaluation.estimates.items()
-        if name.startswith(f"{LOCALIZATION}/")
+        title: estimates[f"{LOCALIZATION}/{name}"]
+        for name, title in localization_metrics.TITLES.items()
+        if f"{LOCALIZATION}/{name}" in estimates
     }
     if found:
         yield ""
-        yield f"Localization of {found.pop('periods')} fake periods:"
-        yield ", ".join(
-            f"{name.replace('ap@', 'AP@').replace('ar@', 'AR@')} {estimate}"
-            for name, estimate in found.items()
-        )
+        yield f"Localization of {estimates[f'{LOCALIZATION}/periods']} fake periods:"
+        yield _listed(found)
     for note in evaluation.notes:
         yield f"note: {note}"
 
 
-def _rows(estimates: dict[str, Estimate]) -> Iterator[list[str]]:
-    shown = {
-        name: title
-        for name, title in _COLUMNS.items()
-        if f"{VIDEOS}/{name}" in estimates
-    }
-    yield ["", *shown.values()]
+def _listed(figures: Mapping[str, Estimate]) -> str:
+    return ", ".join(f"{title} {estimate}" for title, estimate in figures.items())
+
+
+def _rows(estimates: Mapping[str, Estimate]) -> Iterator[list[str]]:
+    shown = metrics.titled(estimates, VIDEOS, (metrics.KEY,))
+    yield ["", "fakes", "reals", *shown]
     for subset in dict.fromkeys(name.rpartition("/")[0] for name in estimates):
         level, _, part = subset.partition("/")
         title = f"  {part.removeprefix('manipulation=')}" if part else level
         if level in (VIDEOS, CHUNKS):
-            yield [title, *(str(estimates[f"{subset}/{name}"]) for name in shown)]
+            figures = metrics.titled(estimates, subset, (metrics.KEY,))
+            counts = [estimates[f"{subset}/{name}"] for name in ("fakes", "reals")]
+            cells = [*counts, *(figures.get(name, "-") for name in shown)]
+            yield [title, *map(str, cells)]

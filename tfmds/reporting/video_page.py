@@ -19,8 +19,8 @@ from etils import epath
 
 from tfmds import spec
 from tfmds.common import files
+from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
-from tfmds.evaluation.metrics import Estimate
 from tfmds.reporting import video_charts
 
 INDEX_FILE = "index.html"

@@ -21,20 +21,13 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
 from tfmds import spec
-from tfmds.evaluation.metrics import Sample
+from tfmds.evaluation import metrics
+from tfmds.evaluation.ranking import Sample
 from tfmds.reporting import plots
-from tfmds.training.validation import Result, Samples
+from tfmds.training.validation import SPLIT, Result, Samples
 
 LOGS = "logs"
 
-_EPOCH_TAGS = {
-    "val_auc": "validation/auc",
-    "val_auc_low": "validation/auc_low",
-    "val_auc_high": "validation/auc_high",
-    "val_mismatch_auc": "validation/mismatch_auc",
-    "val_mds_real": "validation/mds_real",
-    "val_mds_fake": "validation/mds_fake",
-}
 # Points of the precision-recall curve.
 _NUM_LEVELS = 101
 # Steps of this process before the profiler starts: the first ones compile and fill.
@@ -77,7 +70,10 @@ class Board:
             hparams.hparams_config(
                 hparams=[hparams.HParam(name) for name in values],
                 metrics=[
-                    hparams.Metric("validation/auc", display_name="AUC, validation"),
+                    *(
+                        hparams.Metric(f"{SPLIT}/{one.name}", display_name=one.title)
+                        for one in _key_metrics()
+                    ),
                     hparams.Metric("loss/total", display_name="loss"),
                 ],
             )
@@ -114,8 +110,8 @@ class Board:
 
 
 def _write_result(step: int, result: Result) -> None:
-    for name, value in result.figures().items():
-        tf.summary.scalar(_EPOCH_TAGS[name], value)
+    for tag, value in (result.figures() | result.bounds()).items():
+        tf.summary.scalar(tag, value)
     sample = result.evaluation.sample
     for word, mask in (("real", ~sample.fake), ("fake", sample.fake)):
         if mask.any():
@@ -135,23 +131,39 @@ def _write_picture(tag: str, png: bytes) -> None:
     tf.summary.image(tag, tf.io.decode_png(png, channels=3)[None])
 
 
+def _key_metrics() -> list[metrics.Metric]:
+    """Those that validation has, without a threshold, and every table shows."""
+    return [
+        one
+        for one in metrics.METRICS.values()
+        if one.place == metrics.KEY and one.of == metrics.RANKING
+    ]
+
+
 def _layout() -> layout_pb2.Layout:
-    margin = layout_pb2.MarginChartContent(
-        series=[
-            layout_pb2.MarginChartContent.Series(
-                value="validation/auc",
-                lower="validation/auc_low",
-                upper="validation/auc_high",
-            )
-        ]
-    )
+    margin = layout_pb2.MarginChartContent
+    intervals = [
+        layout_pb2.Chart(
+            title=f"{one.title} with its 95 % interval",
+            margin=margin(
+                series=[
+                    margin.Series(
+                        value=f"{SPLIT}/{one.name}",
+                        lower=f"{SPLIT}/{one.name}_low",
+                        upper=f"{SPLIT}/{one.name}_high",
+                    )
+                ]
+            ),
+        )
+        for one in _key_metrics()
+    ]
     multiline = layout_pb2.MultilineChartContent
     return layout_pb2.Layout(
         category=[
             layout_pb2.Category(
                 title="Run",
                 chart=[
-                    layout_pb2.Chart(title="AUC with its 95 % interval", margin=margin),
+                    *intervals,
                     layout_pb2.Chart(
                         title="Mean MDS of real and of fake videos",
                         multiline=multiline(tag=[r"validation/mds_\w+"]),

@@ -144,7 +144,8 @@ class Loop:
             checkpoints.write_validation(self.workdir, epoch, result.videos)
         # Without fakes in validation mismatches tell, without validation the loss.
         value = figures.get(
-            "val_auc", figures.get("val_mismatch_auc", -figures["loss"])
+            "validation/auc",
+            figures.get("validation/mismatch_auc", -figures["loss"]),
         )
         best = self.state.best_value
         # Among equals the later one has seen more.

@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from tfmds import spec
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
-from tfmds.evaluation import evaluation
+from tfmds.evaluation import evaluation, metrics
+from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 from tfmds.evaluation.scores import VideoScores
 from tfmds.scoring import scorer
@@ -59,24 +60,35 @@ class Result:
     samples: Samples
 
     def figures(self) -> dict[str, float]:
-        """AUC with its interval, mean MDS of each class and the AUC of mismatches.
+        """Each metric of the videos, mean MDS of each class and AUC of mismatches.
 
-        Those there are.
+        By tag, such as `validation/auc`; those there are.
         """
-        auc = self.evaluation.estimates[f"{VIDEOS}/auc"]
-        low, high = auc.interval or (None, None)
         sample = self.evaluation.sample
-        figures = {
-            "val_auc": auc.value,
-            "val_auc_low": low,
-            "val_auc_high": high,
-            "val_mismatch_auc": self.mismatch_auc,
-        }
+        figures = {name: e.value for name, e in self._estimates().items()}
+        figures["mismatch_auc"] = self.mismatch_auc
         for word, mask in (("real", ~sample.fake), ("fake", sample.fake)):
-            figures[f"val_mds_{word}"] = (
-                sample.score[mask].mean() if any(mask) else None
-            )
-        return {name: float(x) for name, x in figures.items() if x is not None}
+            figures[f"mds_{word}"] = sample.score[mask].mean() if any(mask) else None
+        return {
+            f"{SPLIT}/{name}": float(x) for name, x in figures.items() if x is not None
+        }
+
+    def bounds(self) -> dict[str, float]:
+        """Ends of the intervals by tag, such as `validation/auc_low`."""
+        return {
+            f"{SPLIT}/{name}_{end}": bound
+            for name, estimate in self._estimates().items()
+            if estimate.interval
+            for end, bound in zip(("low", "high"), estimate.interval, strict=True)
+        }
+
+    def _estimates(self) -> dict[str, Estimate]:
+        found = self.evaluation.estimates
+        return {
+            name: found[f"{VIDEOS}/{name}"]
+            for name in metrics.METRICS
+            if f"{VIDEOS}/{name}" in found
+        }
 
 
 class Validation:
