@@ -7,40 +7,44 @@ chooses the threshold, evaluates on people never seen in training, exports, and 
 one real and one fake video of such people. Stopped or killed, the same command goes on.
 """
 
+import dataclasses
 import pathlib
 import shlex
 import subprocess
 import sys
 import time
 
-from absl import flags
-
-import tfmds
-from tfmds.common import app
+from tfmds.common import app, flags
 from tfmds.common.errors import InputError
+from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.data.data_set import DataSet
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything goes.", required=True)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the data set and of the training.")
-_NUM_IDENTITIES = flags.DEFINE_integer(
-    "num_identities", 32, "Drawn people in the data set."
-)
 
-_FLAGFILE = pathlib.Path(tfmds.__file__).parent / "configs" / "demo.flags"
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """How large the demonstration is, and where it goes."""
+
+    workdir: str = setting(REQUIRED, "Where everything goes.", writes=FOLDER)
+    seed: int = setting(0, "Seed of the data set and of the training.")
+    num_identities: int = setting(32, "Drawn people in the data set.")
+
+
+_CONFIG = flags.define(DemoConfig)
 
 
 def main() -> None:
     """Runs the programs one after the other, each as a user would."""
-    root = pathlib.Path(_WORKDIR.value)
+    config = _CONFIG.value
+    root = pathlib.Path(config.workdir)
     videos, data, run = root / "videos", root / "data", root / "run"
     results, export, report = root / "results", root / "export", root / "report"
     manifest = root / "manifest.csv"
-    seed = f"--seed={_SEED.value}"
+    seed = f"--seed={config.seed}"
     steps = {
         "Drawing people": [
             "pipelines.synthesize",
             f"--output_dir={videos}",
-            f"--num_identities={_NUM_IDENTITIES.value}",
+            f"--num_identities={config.num_identities}",
             seed,
         ],
         "Listing the videos": [
@@ -58,7 +62,7 @@ def main() -> None:
         ],
         "Training": [
             "tfmds.train",
-            f"--flagfile={_FLAGFILE}",
+            "--flagfile=demo.flags",
             f"--data_dir={data}",
             f"--workdir={run}",
             seed,
@@ -99,8 +103,10 @@ def main() -> None:
     print(f"\nDone in {minutes:.1f} minutes. Where to look next:")
     print(f"  metrics    {results / 'test' / 'metrics.json'} and the picture beside it")
     print(f"  reports    {report} (open the HTML pages in a browser)")
-    print(f"  curves     tensorboard --logdir={run / 'logs'}")
-    print(f"  your video python -m tfmds.detect --model={export} VIDEO")
+    curves = shlex.join(["tensorboard", f"--logdir={run / 'logs'}"])
+    print(f"  curves     {curves}")
+    judge = app.command("tfmds.detect", f"--model={export}", "VIDEO")
+    print(f"  your video {judge}")
     print(
         "The model knows drawn people only: its verdict on a real video means nothing."
     )
@@ -108,7 +114,7 @@ def main() -> None:
 
 def _run(title: str, words: list[str], expected: tuple[int, ...] = (0,)) -> None:
     began = time.monotonic()
-    print(f"\n{title}\n$ python -m {shlex.join(words)}", flush=True)
+    print(f"\n{title}\n$ {app.command(*words)}", flush=True)
     code = subprocess.run([sys.executable, "-m", *words], check=False).returncode
     if code not in expected:
         raise InputError(

@@ -7,38 +7,46 @@ Prints counts, and sizes, rates and codecs by class; warns where one of these al
 tells real from fake. Writes the same as a page with faces to look at.
 """
 
+import dataclasses
 import sys
 
-from absl import flags
-from etils import epath
-
-# Keeps TensorFlow's greetings off the terminal, if it comes first.
-from tfmds.common import app
-
-# isort: split
-from pipelines import audit
-from tfmds.common import files
-from tfmds.data import integrity
+from tfmds.common import app, files, flags
+from tfmds.common.flags import FILE, REQUIRED, setting
 from tfmds.data.data_set import DataSet
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "The data set.", required=True)
-_REPORT = flags.DEFINE_string(
-    "report", None, "The page that is written; audit.html in data_dir without it."
-)
-_FACES = flags.DEFINE_integer(
-    "faces", 48, "Faces of each class and manipulation on the page.", lower_bound=1
-)
-_VERIFY = flags.DEFINE_bool(
-    "verify",
-    False,
-    "Reads every record of every shard instead, and names the damaged shards.",
-)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InspectConfig:
+    """What to look at, and where the page goes."""
+
+    data_dir: str = setting(REQUIRED, "The data set.")
+    report: str | None = setting(
+        None,
+        "The page that is written; audit.html in data_dir without it.",
+        writes=FILE,
+    )
+    faces: int = setting(48, "Faces of each class and manipulation on the page.", low=1)
+    verify: bool = setting(
+        False,
+        "Reads every record of every shard instead, and names the damaged shards.",
+    )
+
+
+_CONFIG = flags.define(InspectConfig)
 
 
 def main() -> None:
     """Prints the tables and writes the page."""
-    data_set = DataSet.load(_DATA_DIR.value)
-    if _VERIFY.value:
+    config = _CONFIG.value
+    data_set = DataSet.load(config.data_dir)
+    page = config.report or data_set.path / "audit.html"
+    if not config.verify:
+        files.check_writable(page, is_folder=False)
+    # TensorFlow starts in seconds: bad input is told without it.
+    from pipelines import audit
+    from tfmds.data import integrity
+
+    if config.verify:
         print(f"{integrity.check(data_set)} shards are as they were written")
         return
     rows = data_set.videos()
@@ -55,10 +63,9 @@ def main() -> None:
             f"{k} {v}" for k, v in data_set.info.get("versions", {}).items()
         ),
     }
-    path = epath.Path(_REPORT.value or data_set.path / "audit.html")
-    faces = audit.sample_faces(data_set.path, _FACES.value)
-    files.write_text(path, audit.page(rows, faces, provenance))
-    print(f"Faces to look at are in {path}")
+    faces = audit.sample_faces(data_set.path, config.faces)
+    files.write_text(page, audit.page(rows, faces, provenance))
+    print(f"Faces to look at are in {page}")
 
 
 if __name__ == "__main__":

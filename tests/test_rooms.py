@@ -34,7 +34,7 @@ KNOWN_ARROWS = {
     ("serving", "preprocessing"),  # the worker prepares what detection will use
 }
 # Programs are flags, configuration and one call, below 100 lines; may only shrink.
-LONG_PROGRAMS = {"compare", "detect", "evaluate", "select_threshold", "serve"}
+LONG_PROGRAMS = {"detect"}
 # Heavy libraries, and what must be usable without them.
 TENSORFLOW = {"tensorflow", "keras", "tensorflow_serving"}
 WITHOUT_TENSORFLOW = (

@@ -7,40 +7,45 @@ Serving use it. Each export becomes the next version in EXPORT. --format=onnx an
 write the network alone, for other runtimes.
 """
 
-from absl import flags
+import dataclasses
 
-from tfmds.common import app
-from tfmds.exporting import saved_model
-from tfmds.models import checkpoints
+from tfmds.common import app, flags
+from tfmds.common.flags import FOLDER, REQUIRED, setting
+from tfmds.exporting.export_info import FORMATS
 
-_MODEL = flags.DEFINE_string(
-    "model", None, "The --workdir of tfmds.train.", required=True
-)
-_THRESHOLD = flags.DEFINE_string(
-    "threshold", None, "The threshold.json of tfmds.select_threshold.", required=True
-)
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", None, "Where the export goes.", required=True
-)
-_FORMAT = flags.DEFINE_enum(
-    "format", saved_model.FORMATS[0], saved_model.FORMATS, "What to write."
-)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What to export, and how."""
+
+    model: str = setting(REQUIRED, "The --workdir of tfmds.train.")
+    threshold: str = setting(REQUIRED, "The threshold.json of tfmds.select_threshold.")
+    output_dir: str = setting(REQUIRED, "Where the export goes.", writes=FOLDER)
+    format: str = setting(FORMATS[0], "What to write.", choices=FORMATS)
+
+
+_CONFIG = flags.define(ExportConfig)
 
 
 def main() -> None:
     """Flags to one call."""
+    from tfmds.exporting import saved_model
+    from tfmds.models import checkpoints
+
+    config = _CONFIG.value
     folder = saved_model.export(
-        _MODEL.value, _THRESHOLD.value, _OUTPUT_DIR.value, _FORMAT.value
+        config.model, config.threshold, config.output_dir, config.format
     )
     print(f"Exported to {folder}.")
-    if checkpoints.read_config(_MODEL.value)["model"].get("visual_batch_statistics"):
+    if checkpoints.read_config(config.model)["model"].get("visual_batch_statistics"):
         print(
             "This network takes statistics of its batch (--visual_batch_statistics):"
             " its batch norms stay, and a distance depends on what else is in its"
             " batch."
         )
-    if _FORMAT.value == saved_model.FORMATS[0]:
-        print(f"Use it: python -m tfmds.detect --model={_OUTPUT_DIR.value} VIDEO...")
+    if config.format == FORMATS[0]:
+        use = app.command("tfmds.detect", f"--model={config.output_dir}", "VIDEO...")
+        print(f"Use it: {use}")
 
 
 if __name__ == "__main__":

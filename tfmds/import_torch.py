@@ -12,50 +12,54 @@ the network does as that code did and normalises by the batch at hand: scores ch
 with what else is scored beside them (docs/fidelity.md).
 """
 
-from absl import flags
+import dataclasses
 
-from tfmds.common import app
+from tfmds.common import app, flags
+from tfmds.common.flags import FOLDER, REQUIRED, setting
 
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "The .pth.tar that the paper's train.py wrote.", required=True
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Where the run goes.", required=True)
-_IMAGE_SIZE = flags.DEFINE_integer(
-    "image_size",
-    None,
-    "Side of its pictures in pixels (its --img_dim); by default the multiple of 32"
-    " that fits the weights.",
-)
-_CALIBRATE_ON = flags.DEFINE_string(
-    "calibrate_on", None, "Data set to measure visual batch norm statistics on."
-)
-_CALIBRATION_CHUNKS = flags.DEFINE_integer(
-    "calibration_chunks", 512, "Training chunks to measure them on.", lower_bound=8
-)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportTorchConfig:
+    """What to import, and where to."""
+
+    checkpoint: str = setting(REQUIRED, "The .pth.tar that the paper's train.py wrote.")
+    output: str = setting(REQUIRED, "Where the run goes.", writes=FOLDER)
+    image_size: int | None = setting(
+        None,
+        "Side of its pictures in pixels (its --img_dim); by default the multiple of 32"
+        " that fits the weights.",
+    )
+    calibrate_on: str | None = setting(
+        None, "Data set to measure visual batch norm statistics on."
+    )
+    calibration_chunks: int = setting(512, "Training chunks to measure them on.", low=8)
+
+
+_CONFIG = flags.define(ImportTorchConfig)
 
 
 def main() -> None:
     """Flags to one import."""
-    # TensorFlow starts in seconds: a mistyped flag is answered without it.
     from tfmds.importing import batch_statistics, pytorch
     from tfmds.models.two_stream import two_stream
 
-    pytorch.check_free(_OUTPUT.value)
-    checkpoint = pytorch.read(_CHECKPOINT.value)
-    config = pytorch.config_of(checkpoint, _IMAGE_SIZE.value)
+    flag = _CONFIG.value
+    pytorch.check_free(flag.output)
+    checkpoint = pytorch.read(flag.checkpoint)
+    config = pytorch.config_of(checkpoint, flag.image_size)
     model = two_stream(config)
     pytorch.load_weights(model, checkpoint)
-    if _CALIBRATE_ON.value:
+    if flag.calibrate_on:
         batches = batch_statistics.training_batches(
-            _CALIBRATE_ON.value, config, _CALIBRATION_CHUNKS.value
+            flag.calibrate_on, config, flag.calibration_chunks
         )
         model, config = batch_statistics.with_running_statistics(model, config, batches)
-    pytorch.write_run(_OUTPUT.value, model, config, checkpoint)
+    pytorch.write_run(flag.output, model, config, checkpoint)
     print(
-        f"{_OUTPUT.value}: {config.backbone} for pictures of {config.image_size}"
+        f"{flag.output}: {config.backbone} for pictures of {config.image_size}"
         f" pixels, {model.count_params():,} numbers, {checkpoint.epoch} epochs."
     )
-    if not _CALIBRATE_ON.value:
+    if not flag.calibrate_on:
         print(
             "Its visual batch norms take the statistics of each batch, as the original"
             " did: a score depends on the chunks scored beside it. For scores that do"

@@ -23,6 +23,7 @@ from scipy import signal
 from pipelines.synthesis import articulation as articulation_lib
 from pipelines.synthesis import encoding, manipulations, scene, voice
 from pipelines.synthesis.articulation import Articulation
+from pipelines.synthesis.config import SynthesisConfig
 from pipelines.synthesis.face import Face, draw_face
 from pipelines.synthesis.head import Expression, Head
 
@@ -38,20 +39,6 @@ _ASPECTS = (16 / 9, 16 / 9, 16 / 9, 4 / 3)
 
 # One forgery in so many is of a part of the clip only.
 _PARTIAL_EVERY = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class SynthesisConfig:
-    """What a demo data set consists of; the same settings give the same bytes."""
-
-    num_identities: int = 32
-    seed: int = 0
-    # Seconds of a clip, at least; up to half a second more.
-    seconds: float = 4.0
-    # Lines of the picture.
-    height: int = 270
-    reals_per_identity: int = 2
-    fakes_per_manipulation: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 from etils import epath
 
-from pipelines import preprocess
+from pipelines import record_files
 from tests import media as make
 from tests.conftest import run_program
 from tfmds.common import remote_paths
@@ -81,7 +81,7 @@ def videos(tmp_path_factory):
 
 
 def make_data_set(videos, out):
-    preprocess.preprocess(
+    record_files.preprocess(
         f"{videos}/manifest.csv", out, "far", 1,
         beam_arguments=["--direct_num_workers=1", "--direct_running_mode=in_memory"],
     )  # fmt: skip

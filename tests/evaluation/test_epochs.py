@@ -37,14 +37,15 @@ def test_the_program_writes_table_chart_and_figures_without_tensorflow(
 ):
     program = (
         "import runpy, sys; sys.argv = sys.argv[1:]\n"
-        "try: runpy.run_module('tfmds.evaluate', run_name='__main__', alter_sys=True)\n"
+        "try: runpy.run_module("
+        "'tfmds.compare_epochs', run_name='__main__', alter_sys=True)\n"
         "except SystemExit as e: assert not e.code, e.code\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     done = subprocess.run(
         [
-            *(sys.executable, "-c", program, "tfmds.evaluate"),
-            f"--checkpoints={run_dir}",
+            *(sys.executable, "-c", program, "tfmds.compare_epochs"),
+            f"--run={run_dir}",
             f"--output_dir={tmp_path / 'out'}",
             "--draws=100",
         ],

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from pipelines import build_manifest, layouts
+from pipelines import layouts, manifests
 from tfmds.common.errors import InputError
 from tfmds.data import manifest
 
@@ -26,7 +26,7 @@ def data_set(tmp_path):
 @pytest.mark.parametrize("below", [True, False])
 def test_the_manifest_can_be_read_and_finds_its_videos(data_set, below):
     output = (data_set if below else data_set.parent) / "manifest.csv"
-    rows, _ = build_manifest.build("dfdc", data_set, output)
+    rows, _ = manifests.build("dfdc", data_set, output)
     manifest.write_manifest(output, rows)
     videos = manifest.read_manifest(output)
     assert len(videos) == 16
@@ -37,7 +37,7 @@ def test_the_manifest_can_be_read_and_finds_its_videos(data_set, below):
 def test_a_manifest_elsewhere_is_refused_with_a_place_for_it(data_set, tmp_path):
     elsewhere = tmp_path / "elsewhere" / "manifest.csv"
     with pytest.raises(InputError, match="set/manifest.csv"):
-        build_manifest.build("dfdc", data_set, elsewhere)
+        manifests.build("dfdc", data_set, elsewhere)
 
 
 def test_an_unknown_layout_names_the_known_ones(tmp_path):
@@ -89,23 +89,21 @@ def test_a_dry_run_tells_of_each_video_and_writes_nothing(data_set):
         (words[0], words[1], words[3])
         for words in map(str.split, dry.stdout.splitlines()[:16])
     }
-    rows, _ = build_manifest.build("dfdc", data_set, output)
+    rows, _ = manifests.build("dfdc", data_set, output)
     assert told == {(v.split, v.label, v.path) for v in rows}
 
 
 def test_lists_are_for_dfdc_only(data_set):
     with pytest.raises(InputError, match="--train_list"):
-        build_manifest.build(
-            "folders", data_set, data_set / "m.csv", train_list="list.txt"
-        )
+        manifests.build("folders", data_set, data_set / "m.csv", train_list="list.txt")
 
 
 def test_the_program_warns_where_a_split_lacks_a_class(tmp_path):
     for name in ("train/real/a.mp4", "train/fake/b.mp4", "test/fake/c.mp4"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    videos, found = build_manifest.build("folders", tmp_path, tmp_path / "m.csv")
-    lines = build_manifest.warnings(videos, found)
+    videos, found = manifests.build("folders", tmp_path, tmp_path / "m.csv")
+    lines = manifests.warnings(videos, found)
     assert any(line.startswith("test has no real video") for line in lines)
 
 
@@ -113,8 +111,8 @@ def test_a_group_that_the_data_set_itself_divides_is_warned_of(tmp_path):
     for name in ("train/real/ann/a.mp4", "train/fake/bob/b.mp4", "test/fake/ann/c.mp4"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    videos, found = build_manifest.build("folders", tmp_path, tmp_path / "m.csv")
-    assert any("ann" in line for line in build_manifest.warnings(videos, found))
+    videos, found = manifests.build("folders", tmp_path, tmp_path / "m.csv")
+    assert any("ann" in line for line in manifests.warnings(videos, found))
 
 
 def test_bad_input_ends_the_program_with_one_message(tmp_path):

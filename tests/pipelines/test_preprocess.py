@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from etils import epath
 
-from pipelines import preprocess, shards
+from pipelines import record_files, shards
 from tests import media as make
 from tests.faults import faulty  # noqa: F401
 from tfmds import spec
@@ -63,7 +63,7 @@ def contents(path):
 def made(videos, tmp_path_factory):
     """The data set of these videos."""
     out = tmp_path_factory.mktemp("made")
-    preprocess.preprocess(videos, out, "demo", 2, beam_arguments=HERE)
+    record_files.preprocess(videos, out, "demo", 2, beam_arguments=HERE)
     return out
 
 
@@ -78,7 +78,9 @@ def test_crops_have_the_size_asked_for(videos, tmp_path):
     one = videos.with_name("one.csv")
     manifest.write_manifest(one, manifest.read_manifest(videos)[:1])
     small = spec.ChunkSpec(crop_size=112)
-    preprocess.preprocess(one, tmp_path, "demo", beam_arguments=HERE, chunk_spec=small)
+    record_files.preprocess(
+        one, tmp_path, "demo", beam_arguments=HERE, chunk_spec=small
+    )
     found = data_set.DataSet.load(tmp_path)
     assert found.spec == small
     (record,) = records_of(*found.shards("train"))
@@ -172,7 +174,7 @@ def test_tensorflow_datasets_opens_it(made):
 
 def test_running_again_changes_nothing(videos, made):
     before = contents(made)
-    preprocess.preprocess(videos, made, "demo", 2, beam_arguments=HERE)
+    record_files.preprocess(videos, made, "demo", 2, beam_arguments=HERE)
     assert contents(made) == before
 
 
@@ -190,14 +192,14 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 
     monkeypatch.setattr(shards, "write", fail_at_second)
     with pytest.raises((KeyboardInterrupt, RuntimeError)):
-        preprocess.preprocess(videos, tmp_path, "demo", 2, beam_arguments=HERE)
+        record_files.preprocess(videos, tmp_path, "demo", 2, beam_arguments=HERE)
     with pytest.raises(InputError, match="not whole"):
         data_set.DataSet.load(tmp_path)
     finished = [p for p in tmp_path.iterdir() if "tfrecord" in p.name]
     assert len(finished) == 1
     made_at = finished[0].stat().st_mtime_ns
     monkeypatch.setattr(shards, "write", write)
-    preprocess.preprocess(videos, tmp_path, "demo", 2, beam_arguments=HERE)
+    record_files.preprocess(videos, tmp_path, "demo", 2, beam_arguments=HERE)
     assert finished[0].stat().st_mtime_ns == made_at
     assert contents(tmp_path) == contents(made)
 
@@ -243,7 +245,7 @@ def test_killed_at_any_step_and_run_again_gives_the_same_bytes(
 
     def run(out, stop_after=None):
         steps[0], last[0] = 0, stop_after
-        preprocess.preprocess(videos, out, "demo", beam_arguments=HERE)
+        record_files.preprocess(videos, out, "demo", beam_arguments=HERE)
 
     run(tmp_path / "whole")
     num_steps, expected = steps[0], contents(tmp_path / "whole")
@@ -291,14 +293,14 @@ def test_a_full_disk_gets_one_message_and_keeps_what_is_finished(
 ):
     folder, make_room = full_disk
     with pytest.raises(InputError, match="no space left .* run the same command"):
-        preprocess.preprocess(videos, folder, "demo", 2, beam_arguments=HERE)
+        record_files.preprocess(videos, folder, "demo", 2, beam_arguments=HERE)
     finished = {p: p.stat().st_mtime_ns for p in folder.glob("*tfrecord*")}
     assert finished
     assert not list(
         (folder / data_set.WORK_DIR).glob("*tfrecord-*-of-00002.????????????")
     )
     make_room()
-    preprocess.preprocess(videos, folder, "demo", 2, beam_arguments=HERE)
+    record_files.preprocess(videos, folder, "demo", 2, beam_arguments=HERE)
     assert contents(folder) == contents(made)
     assert {p: p.stat().st_mtime_ns for p in finished} == finished
 
@@ -314,7 +316,7 @@ def test_a_crash_and_a_hang_cost_one_row_each(videos, tmp_path):
     data = {}
     for name, rows in {"good": [good], "all": [bad[0], good, bad[1]]}.items():
         manifest.write_manifest(folder / f"{name}.csv", rows)
-        results = preprocess.preprocess(
+        results = record_files.preprocess(
             folder / f"{name}.csv", tmp_path / name, "demo",
             options=PreprocessingConfig(video_timeout_seconds=20), beam_arguments=HERE,
         )  # fmt: skip
@@ -341,7 +343,7 @@ def test_a_data_set_made_otherwise_is_left_alone(videos, made, changed, named):
     before = contents(made)
     arguments = {"name": "demo", "num_shards": 2} | changed
     with pytest.raises(InputError, match=named):
-        preprocess.preprocess(videos, made, **arguments, beam_arguments=HERE)
+        record_files.preprocess(videos, made, **arguments, beam_arguments=HERE)
     assert contents(made) == before
 
 
@@ -349,7 +351,7 @@ def test_a_manifest_whose_videos_are_elsewhere_is_refused(tmp_path):
     rows = [manifest.Video("v", "nowhere/v.mp4", "real", "train")]
     manifest.write_manifest(tmp_path / "m.csv", rows)
     with pytest.raises(InputError, match="nowhere/v.mp4"):
-        preprocess.preprocess(tmp_path / "m.csv", tmp_path / "out", "demo")
+        record_files.preprocess(tmp_path / "m.csv", tmp_path / "out", "demo")
 
 
 def test_shards_depend_on_the_manifest_alone():
@@ -401,7 +403,7 @@ def test_two_workers_of_a_dask_cluster_give_the_same_bytes(
         scheduler_file=os.fspath(dask_cluster), set_as_default=False, timeout=60
     ) as client:
         client.wait_for_workers(2, timeout=60)
-        preprocess.preprocess(
+        record_files.preprocess(
             videos, tmp_path / "out", "demo", 2,
             beam_arguments=[
                 "--runner=DaskRunner", f"--dask_scheduler_file={dask_cluster}"

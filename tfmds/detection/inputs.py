@@ -3,6 +3,7 @@
 import glob
 import os
 import sys
+from collections.abc import Iterable
 
 from tfmds.common import files
 from tfmds.common.errors import InputError
@@ -40,6 +41,30 @@ def find_videos(path: str) -> list[str]:
     if not found:
         raise InputError(f"{path}: no file meets this pattern")
     return found
+
+
+def find_all(names: Iterable[str], list_path: str | None) -> tuple[list[str], int]:
+    """All videos that are meant, each once; what is none is told on standard error.
+
+    Args:
+      names: Files, folders and patterns.
+      list_path: A text file with more of them, see `read_list`.
+
+    Returns:
+      The paths, and how many of the names led to no video.
+
+    Raises:
+      InputError: The list cannot be read.
+    """
+    paths: dict[str, None] = {}
+    num_bad_inputs = 0
+    for name in [*names, *(read_list(list_path) if list_path else [])]:
+        try:
+            paths.update(dict.fromkeys(find_videos(name)))
+        except InputError as e:
+            print(f"error: {e}", file=sys.stderr)
+            num_bad_inputs += 1
+    return list(paths), num_bad_inputs
 
 
 def read_list(path: str) -> list[str]:

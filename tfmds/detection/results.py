@@ -9,7 +9,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from tfmds.common import files
@@ -113,6 +113,24 @@ class Results:
 def outcome(fields: dict[str, Any]) -> str:
     """`real` or `fake`, or the status where a video was not judged."""
     return fields["verdict"] or fields["status"]
+
+
+def exit_code(outcomes: Collection[str], num_bad_inputs: int) -> int:
+    """What a script may want to know, the most pressing first.
+
+    Args:
+      outcomes: `real`, `fake` or a status for each video.
+      num_bad_inputs: Inputs that were none.
+
+    Returns:
+      2 where an input was none, 3 where a video could not be judged, 1 where one was
+      called fake, else 0.
+    """
+    if num_bad_inputs:
+        return 2
+    if not set(outcomes) <= {"real", "fake"}:
+        return 3
+    return int("fake" in outcomes)
 
 
 def row(fields: dict[str, Any]) -> dict[str, Any]:

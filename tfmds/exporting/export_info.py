@@ -21,6 +21,8 @@ INFO_FILE = "tfmds_export.json"
 SAVED_MODEL = "saved_model.pb"
 # Exports for other runtimes, by format.
 OTHER_FILES = {"onnx": "model.onnx", "litert": "model.tflite"}
+# What tfmds.export writes.
+FORMATS = ("saved_model", *OTHER_FILES)
 # The weights that come with the package; README.md in it is their card.
 _STARTER = epath.Path(__file__).parents[1] / "starter"
 

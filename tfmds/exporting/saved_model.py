@@ -25,7 +25,7 @@ from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import TwoStreamConfig
 from tfmds.spec import FORMAT_VERSION, ChunkSpec, ViewConfig
 
-FORMATS = ("saved_model", *export_info.OTHER_FILES)
+FORMATS = export_info.FORMATS
 # Packages that write a format, and the extra of setup.cfg that brings them.
 _NEEDS = {"onnx": ("tf2onnx", "onnx")}
 # The first that was found to write the other formats well; it needs Python 3.11.

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tfmds.evaluation import localization_metrics, metrics
 from tfmds.evaluation.bootstrap import Estimate
+from tfmds.evaluation.comparison import Comparison
 from tfmds.evaluation.evaluation import CHUNKS, LOCALIZATION, VIDEOS, Evaluation
 
 
@@ -72,3 +73,32 @@ def _rows(estimates: Mapping[str, Estimate]) -> Iterator[list[str]]:
             counts = [estimates[f"{subset}/{name}"] for name in ("fakes", "reals")]
             cells = [*counts, *(figures.get(name, "-") for name in shown)]
             yield [title, *map(str, cells)]
+
+
+# So many videos in disagreement are printed.
+_NUM_PRINTED = 10
+
+
+def comparison(result: Comparison) -> str:
+    """The comparison for the terminal: the sentence, and where verdicts differ."""
+    lines = [result.summary]
+    disagreed = result.disagreed
+    if len(disagreed):
+        lines += ["", f"Different verdicts on {len(disagreed)} videos:"]
+        rows = [("video", "is", *result.names)]
+        for row in disagreed[:_NUM_PRINTED]:
+            video = result.video_to_json(row)
+            rows.append(
+                (
+                    video["video_id"],
+                    video["label"],
+                    *(
+                        f"{score:.3f} ({called})"
+                        for score, called in zip(
+                            video["scores"], video["called"], strict=True
+                        )
+                    ),
+                )
+            )
+        lines += align(rows)
+    return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])

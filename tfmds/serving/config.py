@@ -1,52 +1,73 @@
 """What the service lets its operator choose."""
 
 import dataclasses
+import os
+
+from tfmds.common.flags import FOLDER, setting
 
 # The name under which the model is served.
 MODEL_NAME = "mds"
+# Names that lead to this machine from itself.
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
 @dataclasses.dataclass(frozen=True)
 class ServingConfig:
-    """Limits and places; each is a flag of `tfmds.serve` with the same name."""
+    """Limits and places."""
 
-    # Folder that tfmds.export wrote.
-    model: str
-    # Folder for uploads, results and the list of jobs.
-    data_dir: str
-    # Names under which browsers may reach the service; * for any.
-    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
-    # Who knows it may use the service; empty: everybody who can reach it.
-    token: str = ""
+    model: str | None = setting(
+        None, "A folder that tfmds.export wrote; without it the package's own."
+    )
+    data_dir: str = setting(
+        os.path.join(os.path.expanduser("~"), ".cache", "tfmds", "serve"),
+        "Folder for uploads, results and the list of jobs.",
+        writes=FOLDER,
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        (),
+        "Names under which the service is reached, besides localhost and --host; * for"
+        " any.",
+    )
+    token: str = setting(
+        "",
+        "Who knows it may use the service; better given as the environment variable"
+        " TFMDS_TOKEN. Empty: everybody who can reach it.",
+    )
 
-    # Chunks that are given to the model at a time, at most.
-    batch_size: int = 8
-    # How long a request waits for others to be answered with it, in milliseconds.
-    batch_window_ms: float = 5.0
-    # Largest body of a :predict request, in megabytes.
-    max_predict_mb: float = 64.0
-    # :predict requests that are worked on or wait; more are refused.
-    max_predictions: int = 64
-    # A model that takes longer than this, in seconds, is loaded again.
-    max_predict_seconds: float = 300.0
+    batch_size: int = setting(
+        8, "Chunks that are given to the model at a time, at most.", low=1
+    )
+    batch_window_ms: float = setting(
+        5.0, "Milliseconds a request waits for others to join its batch.", low=0
+    )
+    max_predict_mb: float = setting(
+        64.0, "Largest body of a :predict request, in megabytes.", low=0
+    )
+    max_predictions: int = setting(
+        64, ":predict requests at work or waiting; more get 503.", low=1
+    )
+    max_predict_seconds: float = setting(
+        300.0, "A model that takes longer is loaded again.", low=0
+    )
 
-    # Largest upload, in megabytes.
-    max_upload_mb: float = 1024.0
-    # Longest video, in seconds.
-    max_video_seconds: float = 3600.0
-    # Largest picture, in millions of pixels; 4K has 9.
-    max_megapixels: float = 10.0
-    # Videos that are judged at the same time, a process each.
-    workers: int = 1
-    # Videos that wait; more are refused.
-    max_queued: int = 100
-    # Uploads at the same time; more are refused.
-    max_uploads: int = 8
-    # Uploads of one address in a minute; more are refused.
-    uploads_per_minute: int = 60
-    # Time for one video, in seconds.
-    max_job_seconds: float = 1800.0
-    # Memory that one video may take beyond the model, in megabytes.
-    max_job_mb: int = 4096
-    # Uploads and results are deleted after so many hours.
-    keep_hours: float = 24.0
+    max_upload_mb: float = setting(1024.0, "Largest upload, in megabytes.", low=0)
+    max_video_seconds: float = setting(3600.0, "Longest video, in seconds.", low=0)
+    # 4K has 9.
+    max_megapixels: float = setting(
+        10.0, "Largest picture, in millions of pixels.", low=0
+    )
+    workers: int = setting(
+        1, "Videos that are judged at the same time, a process each.", low=1
+    )
+    max_queued: int = setting(100, "Videos that wait; more get 503.", low=1)
+    max_uploads: int = setting(8, "Uploads at the same time; more get 503.", low=1)
+    uploads_per_minute: int = setting(
+        60, "Uploads of one address in a minute; more get 429.", low=1
+    )
+    max_job_seconds: float = setting(1800.0, "Time for one video, in seconds.", low=0)
+    max_job_mb: int = setting(
+        4096, "Memory one video may take beyond the model, in megabytes.", low=1
+    )
+    keep_hours: float = setting(
+        24.0, "Uploads and results are deleted after so many hours.", low=0
+    )

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tfmds.serving.config import ServingConfig
+from tfmds.serving.config import LOCAL_HOSTS, ServingConfig
 from tfmds.serving.metrics import Metrics
 
 COOKIE = "tfmds"
@@ -120,7 +120,7 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "").rsplit("@")[-1]
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-        allowed = self._settings.allowed_hosts
+        allowed = (*LOCAL_HOSTS, *self._settings.allowed_hosts)
         # Otherwise any web page could have its own name lead to a service on loopback.
         if "*" not in allowed and name.lower() not in allowed:
             return error(400, "the service is not reached by this name")

@@ -7,7 +7,7 @@ import pytest
 from etils import epath
 from hypothesis import strategies as st
 
-from pipelines import build_manifest, layouts
+from pipelines import layouts, manifests
 from pipelines.layouts import lists
 from tfmds.common.errors import InputError
 
@@ -100,7 +100,7 @@ def test_a_damaged_archive_is_named(tmp_path):
 def with_lists(tmp_path, train, test):
     for name, names in (("train", train), ("test", test)):
         (tmp_path / f"{name}.txt").write_text("\n".join(names) + "\n")
-    return build_manifest.build(
+    return manifests.build(
         "dfdc",
         tmp_path,
         tmp_path / "manifest.csv",
@@ -293,7 +293,7 @@ def test_tables_and_lists_that_windows_saved_again(tmp_path, encoding):
     text = (part / "metadata.json").read_text()
     (part / "metadata.json").write_bytes(text.encode(encoding))
     (tmp_path / "train.txt").write_bytes("a.dfdc_train_part_0\r\n".encode(encoding))
-    videos, _ = build_manifest.build(
+    videos, _ = manifests.build(
         "dfdc", tmp_path, tmp_path / "m.csv", train_list=tmp_path / "train.txt"
     )
     assert {v.video_id: v.label for v in videos} == {"a": "fake", "b": "real"}

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pipelines import build_manifest, layouts
+from pipelines import layouts, manifests
 from tfmds.common.errors import InputError
 
 
@@ -99,10 +99,8 @@ def test_without_a_table_it_is_said_that_groups_are_not_known(tmp_path):
     # Beside lies a table of something else, and one that is broken.
     touch(tmp_path, "other/metadata.json")
     (tmp_path / "metadata.json").write_text('{"z.mp4": {"original": "a.mp4"}}')
-    videos, found = build_manifest.build(
-        "folders", tmp_path / "set", tmp_path / "m.csv"
-    )
-    lines = build_manifest.warnings(videos, found)
+    videos, found = manifests.build("folders", tmp_path / "set", tmp_path / "m.csv")
+    lines = manifests.warnings(videos, found)
     assert sum("groups are not known" in line for line in lines) == 1
     assert {v.group for v in videos} == {"a", "b", "c"}
 

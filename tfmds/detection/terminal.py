@@ -1,0 +1,101 @@
+"""What the terminal shows of videos as they are judged."""
+
+import csv
+import json
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from tfmds import spec
+from tfmds.detection import results
+from tfmds.evaluation.judgement import VideoJudgement
+
+# How judgements are printed: a table for people, a JSON object a line, or CSV.
+TABLE, JSON, CSV = "table", "json", "csv"
+
+
+class Terminal:
+    """Prints a line for each judged video, and shows how far the work is.
+
+    Lines go to standard output; the bar goes to standard error, and only where that is
+    a terminal.
+    """
+
+    def __init__(self, num_videos: int, form: str = TABLE):
+        """Prints the head of the table.
+
+        Args:
+          num_videos: Videos to come; of a single one the bar shows the seconds.
+          form: `TABLE`, `JSON` or `CSV`.
+        """
+        self._form = form
+        self._is_alone = num_videos == 1
+        self._csv = csv.DictWriter(sys.stdout, results.COLUMNS, lineterminator="\n")
+        if form == CSV:
+            self._csv.writeheader()
+        elif form == TABLE:
+            print(_HEADER, flush=True)
+        self._bar = tqdm(
+            total=None if self._is_alone else num_videos,
+            unit="s" if self._is_alone else "video",
+            disable=None,
+            leave=not self._is_alone,
+        )
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._bar.close()
+
+    def progress(
+        self, path: str, seconds: float, total: float, mds: float | None
+    ) -> None:
+        """Shows how far a video is, see `pool.OnProgress`."""
+        if self._is_alone:
+            self._bar.total = round(total) or None
+            if mds is not None:
+                self._bar.set_postfix(mds=f"{mds:.3f}", refresh=False)
+            self._bar.update(round(seconds) - self._bar.n)
+
+    def show(self, judgement: VideoJudgement) -> None:
+        """Prints the line of a video."""
+        with tqdm.external_write_mode():
+            if self._form == CSV:
+                self._csv.writerow(results.row(judgement.to_json()))
+            elif self._form == JSON:
+                print(json.dumps(judgement.to_json()))
+            else:
+                print(_row(judgement))
+            sys.stdout.flush()
+        if not self._is_alone:
+            self._bar.update()
+
+
+_HEADER = f"{'verdict':12} {'mds':>7} {'tau':>7} {'seconds':>11}  video"
+
+
+def _row(judgement: VideoJudgement) -> str:
+    """One line for people; what follows a video that is not ok is its reason."""
+    # A name may hold what a terminal obeys.
+    name = "".join(c if c.isprintable() else "?" for c in judgement.path)
+    if judgement.status != spec.OK:
+        return (
+            f"{judgement.status:12} {'':7} {'':7} {'':11}  {name}: {judgement.reason}"
+        )
+    seconds = f"{judgement.seconds_scored:.0f} of {judgement.seconds_total:.1f}"
+    row = (
+        f"{judgement.verdict:12} {judgement.mds:7.3f} {judgement.threshold.value:7.3f}"
+        f" {seconds:>11}  {name}"
+    )
+    if judgement.suspicious_periods:
+        periods = ", ".join(f"{s:g}-{e:g}" for s, e in judgement.suspicious_periods)
+        row += f" (suspicious seconds: {periods})"
+    if len(judgement.tracks) > 1:
+        faces = ", ".join(
+            f"{track + 1}: {judgement.of_track(track).mds:.3f}"
+            for track in judgement.tracks
+        )
+        row += f" (mds of faces {faces})"
+    return row

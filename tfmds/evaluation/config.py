@@ -1,0 +1,80 @@
+"""What evaluation and the choice of a threshold let their users choose."""
+
+import dataclasses
+
+from tfmds import spec
+from tfmds.common import app
+from tfmds.common.errors import InputError
+from tfmds.common.flags import FOLDER, REQUIRED, setting
+from tfmds.evaluation import calibration, criteria, evaluation, thresholds
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What to evaluate, and how."""
+
+    threshold: str | None = setting(
+        None, "threshold.json; without it there are no verdicts."
+    )
+    split: str = setting(
+        "test",
+        "Split to evaluate; all for every one, with figures for each.",
+        choices=(*spec.SPLITS, evaluation.ALL),
+    )
+    output_dir: str = setting(REQUIRED, "Where the results go.", writes=FOLDER)
+    report: str | None = setting(None, "Folder for a page to send.", writes=FOLDER)
+    min_coverage: float = setting(
+        0.99, "Share of the videos that must have a score.", low=0, high=1
+    )
+    unscored: str = setting(
+        evaluation.LEAVE_OUT,
+        "Whether videos without a score are left out or count as wrong.",
+        choices=evaluation.UNSCORED,
+    )
+    draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
+    seed: int = setting(0, "Seed of the draws.")
+    checkpoints: str | None = setting(
+        None, "The epochs of a run are compared with tfmds.compare_epochs."
+    )
+
+    def __post_init__(self):
+        if self.checkpoints:
+            run = app.command(
+                "tfmds.compare_epochs",
+                f"--run={self.checkpoints}",
+                f"--output_dir={self.output_dir}",
+            )
+            raise InputError(f"--checkpoints is a program of its own now: {run}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelectThresholdConfig:
+    """How to choose the threshold."""
+
+    split: str = setting(
+        "validation", "Split to choose on; test is refused.", choices=spec.SPLITS
+    )
+    criterion: str = setting(
+        criteria.DEFAULT_CRITERION,
+        "How to choose.",
+        choices=tuple(criteria.CRITERIA),
+    )
+    target: float | None = setting(
+        None, "Rate that target_fpr and target_recall aim at.", low=0, high=1
+    )
+    calibration: str = setting(
+        calibration.LOGISTIC,
+        "How to fit the probability of being fake; isotonic wants a thousand videos.",
+        choices=calibration.KINDS,
+    )
+    note: tuple[str, ...] = setting(
+        (),
+        "What users of the threshold should know; it goes with it into exports,"
+        " verdicts and reports.",
+        repeated=True,
+    )
+    output_dir: str = setting(REQUIRED, "Where threshold.json goes.", writes=FOLDER)
+    seed: int = setting(0, "Seed of the bootstrap.")
+
+    def __post_init__(self):
+        thresholds.refuse_test(self.split, "--split")

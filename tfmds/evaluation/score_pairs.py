@@ -1,0 +1,37 @@
+"""Two tables of scores that are held against each other."""
+
+from etils import epath
+
+from tfmds.common.errors import InputError
+from tfmds.evaluation import score_files, scores
+
+
+def read(first: str, second: str) -> tuple[scores.VideoScores, scores.VideoScores]:
+    """Reads both; one may be another detector's, labelled by the other.
+
+    Raises:
+      InputError: One cannot be read, or neither says what the videos are.
+    """
+    foreign = [score_files.is_foreign(path) for path in (first, second)]
+    if all(foreign):
+        raise InputError(
+            f"{first} and {second} both have two columns, and neither says what the"
+            " videos are; one of them must be a scores.csv of tfmds.evaluate"
+        )
+    if foreign[0]:
+        known = score_files.read_videos(second)
+        return score_files.read_foreign(first, known)[0], known
+    known = score_files.read_videos(first)
+    if foreign[1]:
+        return known, score_files.read_foreign(second, known)[0]
+    return known, score_files.read_videos(second)
+
+
+def names(first: str, second: str) -> tuple[str, str]:
+    """File or folder names that tell the two paths apart, else the whole paths."""
+    found = tuple(_name(epath.Path(path)) for path in (first, second))
+    return found if all(found) and found[0] != found[1] else (first, second)
+
+
+def _name(path: epath.Path) -> str:
+    return path.parent.name if path.name == score_files.VIDEOS_FILE else path.stem

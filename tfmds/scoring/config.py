@@ -1,0 +1,46 @@
+"""Where the scores of a judgement come from: a table, or a model that makes it."""
+
+import dataclasses
+
+from tfmds.common.errors import InputError
+from tfmds.common.flags import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoresConfig:
+    """A table of scores, or what to make it with."""
+
+    scores: str | None = setting(None, "Table of videos with their MDS.")
+    model: str | None = setting(None, "A run of tfmds.train to score with.")
+    data_dir: str | None = setting(
+        None, "Data set to score with --model, or to show faces of."
+    )
+    labels: str | None = setting(
+        None, "What the videos are, where --scores has two columns only."
+    )
+    mismatches: bool = setting(
+        False,
+        "Take real videos only, and make fakes of them: the voice of another video, and"
+        " the own voice half a second early or late. The easy kind; for want of"
+        " others. Their chunks are a second apart.",
+    )
+    hop: float = setting(
+        1.0,
+        "Seconds from one chunk to the next, a multiple of 0.1; with --model.",
+    )
+
+    def __post_init__(self):
+        if bool(self.scores) == bool(self.model) or (self.model and not self.data_dir):
+            raise InputError(
+                "expected either --scores=scores.csv or --model=RUN and --data_dir=DATA"
+            )
+        if self.scores and (self.mismatches or self.hop != 1.0):
+            raise InputError(
+                "--mismatches and --hop say how a model scores; with --scores leave"
+                " them out"
+            )
+        if self.mismatches and self.hop != 1.0:
+            raise InputError(
+                f"--hop is {self.hop:g}, and chunks of --mismatches are always a second"
+                " apart; leave out one of them"
+            )

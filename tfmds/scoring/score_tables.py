@@ -1,0 +1,53 @@
+"""The table of scores that a user names, or that a model makes."""
+
+import os
+from collections.abc import Sequence
+
+from etils import epath
+
+from tfmds.common.errors import InputError
+from tfmds.evaluation import score_files
+from tfmds.evaluation.thresholds import Threshold
+from tfmds.scoring.config import ScoresConfig
+
+
+def find_or_make(
+    config: ScoresConfig,
+    splits: Sequence[str],
+    folder: os.PathLike | str,
+    threshold: Threshold | None = None,
+) -> tuple[epath.Path, str]:
+    """The table of scores; where a model is named, it is made.
+
+    Args:
+      config: The table or the model.
+      splits: Which splits the model scores.
+      folder: Where its scores go.
+      threshold: Must have been chosen for that model.
+
+    Returns:
+      Path of the table, and the model's id, empty where none was named.
+
+    Raises:
+      InputError: The model or the data set cannot be used, or the threshold is that
+        of another model.
+    """
+    if config.scores:
+        return epath.Path(config.scores), ""
+    # TensorFlow starts in seconds: only who scores waits for it.
+    from tfmds.scoring import mismatches, scorer
+
+    model_id = scorer.model_id(config.model)
+    if threshold is not None and threshold.model_id not in ("", model_id):
+        raise InputError(
+            f"the threshold was chosen for the model {threshold.model_id}, and"
+            f" {config.model} is {model_id}; choose one for this model with python -m"
+            " tfmds.select_threshold"
+        )
+    if config.mismatches:
+        mismatches.score_data_set(config.model, config.data_dir, splits, folder)
+    else:
+        scorer.score_data_set(
+            config.model, config.data_dir, splits, folder, hop_seconds=config.hop
+        )
+    return epath.Path(folder) / score_files.VIDEOS_FILE, model_id
