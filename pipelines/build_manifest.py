@@ -12,7 +12,7 @@ import sys
 
 from pipelines import layouts, manifests
 from pipelines.layouts import splits
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.flags import FILE, REQUIRED, setting
 from tfmds.data import manifest
 
@@ -46,12 +46,8 @@ class BuildManifestConfig:
     )
 
 
-_CONFIG = flags.define(BuildManifestConfig)
-
-
-def main() -> None:
+def main(config: BuildManifestConfig) -> None:
     """Writes the manifest and says what is in it."""
-    config = _CONFIG.value
     videos, found = manifests.build(
         config.layout,
         config.input_dir,

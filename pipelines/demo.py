@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.data.data_set import DataSet
@@ -29,12 +29,8 @@ class DemoConfig:
     num_identities: int = setting(32, "Drawn people in the data set.")
 
 
-_CONFIG = flags.define(DemoConfig)
-
-
-def main() -> None:
+def main(config: DemoConfig) -> None:
     """Runs the programs one after the other, each as a user would."""
-    config = _CONFIG.value
     root = pathlib.Path(config.workdir)
     videos, data, run = root / "videos", root / "data", root / "run"
     results, export, report = root / "results", root / "export", root / "report"

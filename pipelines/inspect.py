@@ -10,7 +10,7 @@ tells real from fake. Writes the same as a page with faces to look at.
 import dataclasses
 import sys
 
-from tfmds.common import app, files, flags
+from tfmds.common import app, files
 from tfmds.common.flags import FILE, REQUIRED, setting
 from tfmds.data.data_set import DataSet
 
@@ -32,12 +32,8 @@ class InspectConfig:
     )
 
 
-_CONFIG = flags.define(InspectConfig)
-
-
-def main() -> None:
+def main(config: InspectConfig) -> None:
     """Prints the tables and writes the page."""
-    config = _CONFIG.value
     data_set = DataSet.load(config.data_dir)
     page = config.report or data_set.path / "audit.html"
     if not config.verify:

@@ -9,7 +9,7 @@ such as --runner and --direct_num_workers, are passed on to it.
 import dataclasses
 
 from tfmds import spec
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.preprocessing.config import PreprocessingConfig
@@ -33,21 +33,16 @@ class PreprocessConfig:
     )
 
 
-_CONFIG = flags.define(PreprocessConfig)
-_PREPROCESSING = flags.define(PreprocessingConfig)
-
-
-def main() -> None:
+def main(config: PreprocessConfig, preprocessing: PreprocessingConfig) -> None:
     """Flags to one data set."""
     from pipelines import record_files
 
-    config = _CONFIG.value
     rows = record_files.preprocess(
         config.manifest,
         config.output_dir,
         config.name,
         config.num_shards,
-        _PREPROCESSING.value,
+        preprocessing,
         app.foreign_flags(),
         spec.ChunkSpec(crop_size=config.crop_size),
     )

@@ -8,7 +8,7 @@ Stopped and started again with the same flags, it goes on where it was.
 import dataclasses
 
 from pipelines.synthesis.config import SynthesisConfig
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 
 
@@ -22,15 +22,10 @@ class SynthesizeConfig:
     num_workers: int = setting(0, "Processes; 0 is one a core.", low=0)
 
 
-_CONFIG = flags.define(SynthesizeConfig)
-_SYNTHESIS = flags.define(SynthesisConfig)
-
-
-def main() -> None:
+def main(config: SynthesizeConfig, synthesis: SynthesisConfig) -> None:
     """Makes the clips and says what to do next."""
     from pipelines.synthesis import clips, data_set
 
-    config, synthesis = _CONFIG.value, _SYNTHESIS.value
     metadata = data_set.make(config.output_dir, synthesis, config.num_workers)
     following = app.command(
         "pipelines.build_manifest",

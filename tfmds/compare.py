@@ -15,7 +15,7 @@ A verdict is that of the equal error rate of each detector on these videos, or o
 import dataclasses
 
 from tfmds import spec
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.evaluation import comparison, evaluation, score_pairs, thresholds
@@ -44,12 +44,8 @@ class CompareConfig:
             )
 
 
-_CONFIG = flags.define(CompareConfig)
-
-
-def main() -> None:
+def main(config: CompareConfig) -> None:
     """Reads both files, compares, writes and prints the result."""
-    config = _CONFIG.value
     paths = app.arguments()
     if len(paths) != 2:
         raise InputError(

@@ -12,7 +12,7 @@ import dataclasses
 from etils import epath
 
 from tfmds import spec
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.evaluation import epochs
@@ -42,12 +42,8 @@ class CompareEpochsConfig:
             )
 
 
-_CONFIG = flags.define(CompareEpochsConfig)
-
-
-def main() -> None:
+def main(config: CompareEpochsConfig) -> None:
     """Reads or makes the scores of each epoch, compares, writes and prints."""
-    config = _CONFIG.value
     folder = epath.Path(config.run) / epochs.FOLDER
     if config.data_dir:
         # TensorFlow starts in seconds: only who scores waits for it.

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from tfmds.common import app, flags, provenance
+from tfmds.common import app, provenance
 from tfmds.common.errors import InputError
 from tfmds.detection import inputs, pool, results, terminal
 from tfmds.detection.config import DetectConfig
@@ -22,14 +22,11 @@ from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.exporting import export_info
 
-_CONFIG = flags.define(DetectConfig)
 
-
-def main() -> int:
+def main(config: DetectConfig) -> int:
     """Judges every video, prints as it goes, returns the exit code."""
     # A file name may hold bytes that are no text.
     sys.stdout.reconfigure(errors="surrogateescape")
-    config = _CONFIG.value
     if not app.arguments() and not config.list:
         raise InputError(
             "no video was named; expected files or folders:"

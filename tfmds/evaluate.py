@@ -26,21 +26,16 @@ The epochs of a training run are compared with tfmds.compare_epochs.
 import dataclasses
 
 from tfmds import spec
-from tfmds.common import app, files, flags
+from tfmds.common import app, files
 from tfmds.evaluation import evaluation, score_files, thresholds
 from tfmds.evaluation.config import EvaluateConfig
 from tfmds.reporting import tables
 from tfmds.scoring import score_tables
 from tfmds.scoring.config import ScoresConfig
 
-_CONFIG = flags.define(EvaluateConfig)
-_SCORES = flags.define(ScoresConfig)
 
-
-def main() -> None:
+def main(config: EvaluateConfig, source: ScoresConfig) -> None:
     """Reads or makes the scores, evaluates, writes and prints the result."""
-    config = _CONFIG.value
-    source = _SCORES.value
     threshold = thresholds.read(config.threshold) if config.threshold else None
     splits = spec.SPLITS if config.split == evaluation.ALL else (config.split,)
     path, _ = score_tables.find_or_make(source, splits, config.output_dir, threshold)

@@ -9,7 +9,7 @@ write the network alone, for other runtimes.
 
 import dataclasses
 
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.exporting.export_info import FORMATS
 
@@ -24,15 +24,11 @@ class ExportConfig:
     format: str = setting(FORMATS[0], "What to write.", choices=FORMATS)
 
 
-_CONFIG = flags.define(ExportConfig)
-
-
-def main() -> None:
+def main(config: ExportConfig) -> None:
     """Flags to one call."""
     from tfmds.exporting import saved_model
     from tfmds.models import checkpoints
 
-    config = _CONFIG.value
     folder = saved_model.export(
         config.model, config.threshold, config.output_dir, config.format
     )

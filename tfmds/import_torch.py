@@ -14,7 +14,7 @@ with what else is scored beside them (docs/fidelity.md).
 
 import dataclasses
 
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 
 
@@ -35,15 +35,11 @@ class ImportTorchConfig:
     calibration_chunks: int = setting(512, "Training chunks to measure them on.", low=8)
 
 
-_CONFIG = flags.define(ImportTorchConfig)
-
-
-def main() -> None:
+def main(flag: ImportTorchConfig) -> None:
     """Flags to one import."""
     from tfmds.importing import batch_statistics, pytorch
     from tfmds.models.two_stream import two_stream
 
-    flag = _CONFIG.value
     pytorch.check_free(flag.output)
     checkpoint = pytorch.read(flag.checkpoint)
     config = pytorch.config_of(checkpoint, flag.image_size)

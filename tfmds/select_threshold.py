@@ -19,21 +19,16 @@ import dataclasses
 
 from etils import epath
 
-from tfmds.common import app, files, flags
+from tfmds.common import app, files
 from tfmds.common.errors import InputError
 from tfmds.evaluation import localization, score_files, thresholds
 from tfmds.evaluation.config import SelectThresholdConfig
 from tfmds.scoring import score_tables
 from tfmds.scoring.config import ScoresConfig
 
-_CONFIG = flags.define(SelectThresholdConfig)
-_SCORES = flags.define(ScoresConfig)
 
-
-def main() -> None:
+def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     """Reads or makes the scores, chooses, writes, and says what was chosen."""
-    config = _CONFIG.value
-    source = _SCORES.value
     if source.scores and source.data_dir:
         raise InputError("--data_dir goes with --model; with --scores leave it out")
     # Apart from the scores of an evaluation that goes to the same directory.

@@ -9,7 +9,7 @@ says otherwise; then give --token and put a server with TLS in front.
 import dataclasses
 import os
 
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
 from tfmds.exporting import export_info
@@ -27,11 +27,7 @@ class ServeConfig:
     )
 
 
-_CONFIG = flags.define(ServeConfig)
-_SERVING = flags.define(ServingConfig)
-
-
-def main() -> None:
+def main(config: ServeConfig, serving: ServingConfig) -> None:
     """Flags to configuration, and the server around the application."""
     try:
         import uvicorn
@@ -41,7 +37,6 @@ def main() -> None:
         raise InputError(
             f"the service needs the package {e.name}: pip install 'tfmds[serve]'"
         ) from e
-    config, serving = _CONFIG.value, _SERVING.value
     host = f"[{config.host}]" if ":" in config.host else config.host
     serving = dataclasses.replace(
         serving,

@@ -22,7 +22,7 @@ import dataclasses
 import shlex
 import sys
 
-from tfmds.common import app, flags
+from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.data.config import BatchConfig
@@ -40,26 +40,24 @@ class TrainConfig:
     )
 
 
-_CONFIG = flags.define(TrainConfig)
-_MODEL = flags.define(TwoStreamConfig)
-_BATCH = flags.define(BatchConfig)
-_TRAINING = flags.define(TrainingConfig)
-_RUN = flags.define(RunConfig)
-
-
-def main() -> None:
+def main(
+    config: TrainConfig,
+    model: TwoStreamConfig,
+    batch: BatchConfig,
+    training: TrainingConfig,
+    run: RunConfig,
+) -> None:
     """Flags to configuration to one call."""
     from tfmds.training.loop import WorkerLost
     from tfmds.training.run import train
 
-    config, run = _CONFIG.value, _RUN.value
     try:
         state = train(
             config.data_dir,
             config.workdir,
-            _MODEL.value,
-            _BATCH.value,
-            _TRAINING.value,
+            model,
+            batch,
+            training,
             run,
         )
     except WorkerLost as e:

@@ -11,10 +11,14 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from absl import app
+from absl import flags as absl_flags
 from absl import logging as absl_logging
 
 from tfmds.common import flags, remote_paths
 from tfmds.common.errors import InputError
+
+# Flags belong to the module that calls `run`, whose --help shows them.
+absl_flags.disclaim_key_flags()
 
 # Exit code for input that cannot be used; 1 is left to crashes.
 INPUT_ERROR = 2
@@ -27,7 +31,7 @@ _GREETING = re.compile(
 
 
 def run(
-    main: Callable[[], int | None],
+    main: Callable[..., int | None],
     *,
     takes_arguments: bool = False,
     foreign: Callable[[list[str]], list[str]] | None = None,
@@ -39,7 +43,8 @@ def run(
     after the flags were read, so that a mistyped one is told at once.
 
     Args:
-      main: Returns an exit code, None for 0.
+      main: Takes configurations, whose settings become flags (see `flags`). Returns an
+        exit code, None for 0.
       takes_arguments: Whether words that are no flags are allowed; `main` finds
         them in `arguments()`.
       foreign: Tells which flags that are none of ours belong to another library;
@@ -50,6 +55,7 @@ def run(
     _program = spec.name if spec else main.__module__
     _restore_terminal = _drop_greetings()
     remote_paths.register()
+    configs = flags.define(main)
 
     def parse(argv: list[str]) -> list[str]:
         global _arguments, _foreign_flags
@@ -70,7 +76,7 @@ def run(
         absl_logging.set_verbosity(absl_logging.WARNING)
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         try:
-            return main()
+            return main(**{name: config.read() for name, config in configs.items()})
         except InputError as e:
             print(f"error: {e}", file=sys.stderr)
             return INPUT_ERROR

@@ -151,6 +151,8 @@ def check_writable(path: os.PathLike | str, *, is_folder: bool) -> None:
         folder = path if is_folder else path.parent
         # Others have no folders, or rights that begin below the first ones.
         if "://" not in os.fspath(path):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.stat(path)
             folder = epath.Path(os.path.abspath(folder))
             while not folder.exists():
                 folder = folder.parent

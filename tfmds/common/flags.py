@@ -7,15 +7,17 @@ A setting stands once, with its default, its type and its help:
         data_dir: str = setting(REQUIRED, "Folder of results.", writes=FOLDER)
         port: int = setting(8501, "Port to listen on, 0 for any.", low=0, high=65535)
 
-    _CONFIG = flags.define(ServingConfig)
+    def main(config: ServingConfig) -> None:
+        ...
 
-    def main() -> None:
-        serve(_CONFIG.value)
+    if __name__ == "__main__":
+        app.run(main)
 
 Types are str, int, float, bool, each also `| None`, and tuple[str, ...].
 """
 
 import dataclasses
+import inspect
 import os
 import pathlib
 import re
@@ -122,9 +124,13 @@ def names(config: type) -> dict[str, str]:
 
 
 class Flags(Generic[Config]):
-    """The flags of a configuration."""
+    """The flags of a configuration: each of its fields that `setting` made.
+
+    Other fields keep their defaults.
+    """
 
     def __init__(self, config: type[Config]):
+        """Defines them."""
         hints = typing.get_type_hints(config)
         flag_of = names(config)
         self._config = config
@@ -136,30 +142,32 @@ class Flags(Generic[Config]):
             if field.name in flag_of
         }
 
-    @property
-    def value(self) -> Config:
+    def read(self) -> Config:
         """The configuration that the command line states.
 
         Raises:
           InputError: The configuration does not take it.
         """
+        values = {name: holder.value for name, holder in self._holders.items()}
         return self._config(
             **{
                 name: tuple(value) if isinstance(value, list) else value
-                for name, holder in self._holders.items()
-                for value in [holder.value]
+                for name, value in values.items()
             }
         )
 
 
-def define(config: type[Config]) -> Flags[Config]:
-    """Makes a flag of each setting of a dataclass.
+def define(main: Callable[..., Any]) -> dict[str, Flags]:
+    """Makes the flags of a program.
 
     Args:
-      config: Its fields that were made by `setting` become flags, others keep their
-        defaults.
+      main: Each of its parameters is a configuration.
+
+    Returns:
+      The flags of each parameter.
     """
-    return Flags(config)
+    hints = typing.get_type_hints(main)
+    return {name: Flags(hints[name]) for name in inspect.signature(main).parameters}
 
 
 _outputs: list[tuple[absl_flags.FlagHolder, str]] = []
