@@ -17,7 +17,8 @@ def upright():
 def picture_of(rgb, turns=0, pixel_format="yuv420p"):
     stored = np.ascontiguousarray(np.rot90(rgb, -turns))
     frame = av.VideoFrame.from_ndarray(stored, "rgb24").reformat(format=pixel_format)
-    return Picture.from_frame(frame, turns)
+    turn = np.linalg.matrix_power(np.array([[0, 1], [-1, 0]]), turns)
+    return Picture.from_frame(frame, turn)
 
 
 def mean_difference(a, b):

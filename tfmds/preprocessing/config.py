@@ -90,6 +90,20 @@ class PreprocessingConfig:
         " one in view for longest.",
         choices=TRACKS,
     )
+    picture_track: int = setting(
+        0,
+        "Which of several tracks of pictures is read, from 1; 0: the file's default, or"
+        " the first that moves.",
+        low=0,
+        high=1000,
+    )
+    sound_track: int = setting(
+        0,
+        "Which of several tracks of sound is read, from 1; 0: the file's default, or"
+        " the first on which something is to be heard.",
+        low=0,
+        high=1000,
+    )
     # 4K has 9 million.
     max_pixels: int = setting(
         10_000_000,

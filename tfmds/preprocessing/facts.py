@@ -7,13 +7,17 @@ import numpy as np
 
 from tfmds.data.data_set import MediaFacts
 from tfmds.preprocessing import sound, streams
+from tfmds.preprocessing.clock import Clock
 
 # Silence at the start is looked for no further, in seconds.
 _LONGEST_SILENCE = 10.0
 
 
 def read(
-    path: os.PathLike | str, sound_path: os.PathLike | str | None = None
+    path: os.PathLike | str,
+    sound_path: os.PathLike | str | None = None,
+    picture_index: int | None = None,
+    sound_index: int | None = None,
 ) -> MediaFacts:
     """Reads them from the headers, and the silence from the first sound.
 
@@ -22,35 +26,44 @@ def read(
     Args:
       path: The video.
       sound_path: A file with the sound, where it is not in the video.
+      picture_index: Which stream the pictures are, without it the likeliest.
+      sound_index: Which stream the sound is, without it the likeliest.
     """
     facts = {"bytes": os.path.getsize(path) if os.path.exists(path) else 0}
     try:
         with streams.open_container(path) as container:
-            for stream in container.streams.video[:1]:
-                facts |= {
-                    "width": stream.width,
-                    "height": stream.height,
-                    "frame_rate": round(float(stream.average_rate or 0), 3),
-                    "video_codec": stream.codec_context.name,
-                }
+            stream = _stream(container, "video", picture_index)
+            facts |= {
+                "width": stream.width,
+                "height": stream.height,
+                "frame_rate": round(float(stream.average_rate or 0), 3),
+                "video_codec": stream.codec_context.name,
+            }
         with streams.open_container(sound_path or path) as container:
-            for stream in container.streams.audio[:1]:
-                facts |= {
-                    "audio_codec": stream.codec_context.name,
-                    "sample_rate": stream.sample_rate,
-                    "channels": stream.channels,
-                    "leading_silence": _leading_silence(container, stream),
-                }
+            stream = _stream(container, "audio", sound_index)
+            facts |= {
+                "audio_codec": stream.codec_context.name,
+                "sample_rate": stream.sample_rate,
+                "channels": stream.channels,
+                "leading_silence": _leading_silence(container, stream),
+            }
     except (streams.MediaError, av.FFmpegError, OSError, ValueError):
         pass
     return MediaFacts(**facts)
+
+
+def _stream(container, kind: str, index: int | None):
+    if index is not None:
+        return container.streams[index]
+    return streams.candidates(container, kind)[0]
 
 
 def _leading_silence(container, stream) -> float | None:
     """Seconds of silence before the first sound, None where there is none at all."""
     rate = stream.sample_rate
     errors: list[str] = []
-    for start, samples in sound.resampled(container, stream, rate, None, errors.append):
+    packets = Clock(container, [stream])
+    for start, samples in sound.resampled(packets, stream, rate, None, errors.append):
         heard = np.flatnonzero(np.abs(samples) > sound.SILENCE)
         if len(heard):
             return round((start + int(heard[0])) / rate, 4)

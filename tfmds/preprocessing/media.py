@@ -5,6 +5,7 @@ container each, so that neither has to be kept while the other is behind, howeve
 the file interleaves them.
 """
 
+import math
 import os
 from collections.abc import Iterator
 
@@ -12,14 +13,20 @@ import av
 
 from tfmds import spec
 from tfmds.preprocessing import sound, streams
+from tfmds.preprocessing.clock import Clock
 from tfmds.preprocessing.config import PreprocessingConfig
-from tfmds.preprocessing.picture import Picture
-from tfmds.preprocessing.streams import MediaError
+from tfmds.preprocessing.picture import Picture, orientation_of
+from tfmds.preprocessing.streams import MediaError, Unread
 
 # Decides between two pictures where one ends just when it is asked for.
 _TIE = 1e-4
-# Later time stamps than this after the picture before are damage.
-_LONGEST_PICTURE = 60.0
+# What cannot be decoded for longer than this, in seconds, is left blank: a picture
+# that stands still while its sound goes on would pass for a forged one.
+_LONGEST_STANDING = 0.5
+# As much of a file's bytes, and as many, may follow what is read without a word.
+_REST_PART, _REST_BYTES = 0.05, 10_000
+# Pixels that are longer in one direction than this many times the other are none.
+_LONGEST_PIXEL = 5
 
 
 class Media:
@@ -27,7 +34,9 @@ class Media:
 
     Attributes:
       sound: Its sound, on the clock of the pictures.
-      damage: What was wrong with the picture so far, empty where nothing was.
+      indices: Which streams of their files picture and sound are.
+      is_damaged: Whether pictures were lost so far.
+      notes: What else is to be known of it so far.
 
     Raises:
       MediaError: The file has no picture (`decode_error`) or no sound (`no_audio`);
@@ -51,40 +60,69 @@ class Media:
             A video without sound has by default that of the file beside it with
             its name and one of SOUND_SUFFIXES.
           num_threads: Threads that decode pictures, 0 for one a core.
-          options: What is skipped, and the limits.
+          options: What is skipped, which tracks are read, and the limits.
         """
         self._rate = chunk_spec.frame_rate
         self._options = options = options or PreprocessingConfig()
         streams.check_bytes(path, options)
+        self._bytes = os.path.getsize(path) if os.path.exists(path) else 0
         self._container = streams.open_container(path)
-        self._stream = streams.video_stream(self._container)
+        try:
+            self._open(path, chunk_spec, sound_path, num_threads)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _open(self, path, chunk_spec, sound_path, num_threads) -> None:
+        options = self._options
+        found = streams.candidates(self._container, "video", options.picture_track)
+        index = streams.the_first_that_moves(path, found, options.max_pixels)
+        self._stream = self._container.streams[index]
+        self._check_limits()
+        self._aspect = _pixel_aspect(self._stream)
         if sound_path is None and not self._container.streams.audio:
             sound_path = sound.sound_beside(path)
-        if sound_path is not None:
-            streams.check_bytes(sound_path, options)
-        self._check_limits()
+        self._unread: list[Unread] = []
+        self.notes: list[str] = []
+        self._error = ""
+        self.is_damaged = False
+        self._note(streams.note_on_choice("video", index, self._container))
         # Also where the pictures turn out larger than the file states.
         self._stream.codec_context.options = {"max_pixels": str(options.max_pixels)}
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = num_threads
-        self.damage = ""
+        rate = chunk_spec.sample_rate
+        if sound_path is None:
+            heard = sound.choose(path, rate, options, self._stream)
+            both = [self._stream, self._container.streams[heard]]
+            self._clock = Clock(self._container, both)
+            zero = self._first_picture()
+            self.sound = sound.Sound(path, rate, zero, options, heard, self._stream)
+        else:
+            streams.check_bytes(sound_path, options)
+            heard = sound.choose(sound_path, rate, options)
+            self.sound = sound.Sound(sound_path, rate, None, options, heard)
+            seconds = self.sound.stated_seconds
+            self._clock = Clock(self._container, [self._stream], seconds)
+            zero = self._first_picture()
+        self.indices = index, heard
+        self._note(self.sound.note)
+        self._skipped = options.skip_leading_ms / 1000
+        self._zero = zero + self._skipped
+
+    def _first_picture(self) -> float:
+        self._repeated_until = -math.inf
+        # Pictures in a row whose time stamps are not later than those before.
+        self._dropped = 0
         self._frames = self._decode()
         self._next: tuple[float, av.VideoFrame] | None = next(self._frames, None)
         if self._next is None:
-            self._container.close()
             raise MediaError(
                 spec.DECODE_ERROR,
                 "none of its pictures can be decoded"
-                + (f" ({self.damage})" if self.damage else ""),
+                + (f" ({self._error})" if self._error else ""),
             )
-        self._skipped = options.skip_leading_ms / 1000
-        self._zero = self._next[0] + self._skipped
-        self.sound = sound.Sound(
-            path if sound_path is None else sound_path,
-            chunk_spec.sample_rate,
-            self._next[0] if sound_path is None else None,
-            options,
-        )
+        return self._next[0]
 
     def __enter__(self) -> "Media":
         return self
@@ -94,11 +132,25 @@ class Media:
         self._container.close()
         self.sound.close()
 
+    @property
+    def unread(self) -> tuple[Unread, ...]:
+        """What could not be looked at so far, on the clock of the file."""
+        skipped = self._skipped
+        unheard = [
+            Unread(start + skipped, end + skipped, why)
+            for start, end, why in self.sound.missing
+        ]
+        return tuple(
+            Unread(round(start, 3), round(end, 3), why)
+            for start, end, why in sorted([*self._unread, *unheard])
+        )
+
     def pictures(self) -> Iterator[Picture]:
         """Thirty pictures a second, each what is on screen in the middle of its time.
 
         In the middle rather than at the start, so that a picture is at most half a
         thirtieth of a second away from the sound of its time, early as often as late.
+        What could not be looked at is blank.
         """
         zero = self._zero
         count = 0
@@ -106,26 +158,73 @@ class Media:
             time, frame = self._next
             seconds = _shown_seconds(frame, self._stream)
             self._next = next(self._frames, None)
-            end = self._next[0] if self._next else time + seconds
-            if end - time > _LONGEST_PICTURE:
-                self.damage = (
-                    f"its time stamps jump from {time - zero:.1f} to {end - zero:.1f} s"
-                )
-                end, self._next = time + seconds, None
+            end = max(time + seconds, self._repeated_until)
+            if self._next:
+                end = self._next[0]
+            blank = self._blank_part(time + seconds, end)
             picture = None
-            while zero + (count + 0.5) / self._rate - _TIE < end:
-                if picture is None:
-                    turns = round(frame.rotation / 90)
-                    picture = Picture.from_frame(frame, turns)
-                yield picture
+            while (at := zero + (count + 0.5) / self._rate) - _TIE < end:
+                if blank[0] <= at < blank[1]:
+                    yield Picture.blank_like(picture or self._picture(frame))
+                else:
+                    picture = picture or self._picture(frame)
+                    yield picture
                 count += 1
                 self._check_duration(count / self._rate)
-        seconds = self._skipped + count / self._rate
+        self._end_at(self._skipped + count / self._rate)
+
+    def _picture(self, frame: av.VideoFrame) -> Picture:
+        return Picture.from_frame(frame, orientation_of(frame), self._aspect)
+
+    def _blank_part(self, start: float, end: float) -> tuple[float, float]:
+        """Where between two pictures nothing is known of what was on screen."""
+        if self._error:
+            error, self._error = self._error, ""
+            if end - start > _LONGEST_STANDING:
+                self._miss(start, end, f"no picture can be decoded: {error}")
+                return start, end
+            self._note(
+                f"part of its picture is damaged at {start - self._zero:.1f} s: {error}"
+            )
+        for gap in self._clock.gaps:
+            if gap[0] < end and gap[1] > start:
+                self._clock.gaps.remove(gap)
+                low, high = max(start, gap[0]), min(end, gap[1])
+                self._miss(low, high, "neither picture nor sound is stored")
+                return low, high
+        return math.inf, math.inf
+
+    def _miss(self, start: float, end: float, why: str) -> None:
+        # The clock of what is told is that of the file, with what is skipped.
+        zero = self._zero - self._skipped
+        self._unread.append(Unread(start - zero, end - zero, why))
+
+    def _end_at(self, seconds: float) -> None:
+        """Notes what is to be known when the last picture was read."""
+        zero = self._zero - self._skipped
+        for at, by in self._clock.jumps:
+            self._note(
+                f"its time stamps jump by {by:+.1f} s at {at - zero:.1f} s, as where"
+                " recordings are joined"
+            )
+        if self._dropped > _LONGEST_STANDING * self._rate:
+            why = "the time stamps of its pictures stand still"
+            left_out = self._dropped / float(self._stream.average_rate or self._rate)
+            self._unread.append(Unread(seconds, seconds + left_out, why))
         stated = _stated_seconds(self._stream)
-        if not self.damage and stated - seconds > 1:
-            self.damage = (
-                f"its picture ends at {seconds:.1f} s of the {stated:.1f} s that"
-                " the file states"
+        if stated - seconds > 1:
+            self.is_damaged = True
+            why = "its picture ends before the length that the file states"
+            if self._error:
+                why = f"no picture can be decoded: {self._error}"
+            self._unread.append(Unread(seconds, stated, why))
+        elif self._error:
+            self._note(f"part of its picture is damaged: {self._error}")
+        rest = self._bytes - self._clock.position
+        if self._clock.position and rest > max(_REST_BYTES, _REST_PART * self._bytes):
+            self._note(
+                f"the last {rest / self._bytes:.0%} of the file are neither its picture"
+                " nor its sound, as where another recording is appended: not looked at"
             )
 
     def _check_limits(self) -> None:
@@ -147,12 +246,19 @@ class Media:
                 f"it lasts longer than {most} s (max_duration_seconds)",
             )
 
+    def _packets(self) -> Iterator[av.Packet]:
+        for packet in self._clock:
+            if not packet.size and packet.stream_index == self._stream.index:
+                end = (packet.pts or 0) + (packet.duration or 0)
+                self._repeated_until = float(end * packet.time_base)
+            yield packet
+
     def _decode(self) -> Iterator[tuple[float, av.VideoFrame]]:
         """Frames in the order they are shown, with their time in seconds."""
         last = delay = None
         # Its times are those of the decoding, made up where pictures are reordered.
         is_avi = self._container.format.name == "avi"
-        for frame in streams.decoded(self._container, self._stream, self._note):
+        for frame in streams.decoded(self._packets(), self._stream, self._fail):
             time = None if is_avi else streams.time_of(frame)
             if is_avi and frame.dts is not None:
                 if delay is None:
@@ -162,12 +268,24 @@ class Media:
                 step = 1 / float(self._stream.average_rate or self._rate)
                 time = 0.0 if last is None else last + step
             if last is not None and time <= last:
+                self._dropped += 1
                 continue
-            last = time
+            last, self._dropped = time, 0
             yield time, frame
 
-    def _note(self, error: str) -> None:
-        self.damage = self.damage or f"part of its picture is damaged: {error}"
+    def _fail(self, error: str) -> None:
+        self.is_damaged = True
+        self._error = self._error or error
+
+    def _note(self, note: str) -> None:
+        if note and note not in self.notes:
+            self.notes.append(note)
+
+
+def _pixel_aspect(stream: av.VideoStream) -> float:
+    """Width of a pixel by its height, 1 where it is not known or cannot be."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 1 / _LONGEST_PIXEL <= aspect <= _LONGEST_PIXEL else 1.0
 
 
 def _shown_seconds(frame: av.VideoFrame, stream: av.VideoStream) -> float:

@@ -18,9 +18,35 @@ _CHROMA_STEPS = {
     "yuvj444p": (1, 1),
     "gray": (1, 1),
 }
+# Sine of the largest angle that a display matrix may miss a quarter turn by (1 degree).
+_ASLANT = 0.0175
 # What lies outside of the picture, as in the public code of SyncNet, which the
 # paper's preprocessing follows.
 _BORDER = 110
+
+
+def orientation_of(frame: av.VideoFrame) -> np.ndarray | None:
+    """How a player turns and flips a frame, for `Picture.from_frame`.
+
+    A display matrix that is none of the eight turns and flips, scaled or not, is
+    ignored: damaged ones occur more often than pictures that stand aslant.
+    """
+    stored = frame.side_data.get("DISPLAYMATRIX")
+    if stored is None:
+        return None
+    # The file's rows are what becomes of (1, 0) and of (0, 1).
+    linear = np.frombuffer(stored, np.int32).reshape(3, 3)[:2, :2].T / 65536
+    lengths = np.linalg.norm(linear, axis=0)
+    if not lengths.all():
+        return None
+    linear = linear / lengths
+    nearest = np.round(linear)
+    is_one = (np.abs(nearest).sum(axis=0) == 1).all() and np.abs(
+        np.linalg.det(nearest)
+    ) > 0.5
+    if not is_one or np.abs(linear - nearest).max() > _ASLANT:
+        return None
+    return nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,27 +75,41 @@ class Picture:
     to_frame: np.ndarray
 
     @classmethod
-    def from_frame(cls, frame: av.VideoFrame, quarter_turns: int = 0) -> "Picture":
+    def from_frame(
+        cls,
+        frame: av.VideoFrame,
+        orientation: np.ndarray | None = None,
+        pixel_aspect: float = 1.0,
+    ) -> "Picture":
         """Takes a decoded frame.
 
         Args:
           frame: Any format and size.
-          quarter_turns: How often the frame must be turned counterclockwise by 90
-            degrees to be upright.
+          orientation: `[2, 2]`, one of the eight turns and flips, takes directions
+            in the frame to those in the upright picture; None where it is upright.
+          pixel_aspect: Width of a stored pixel by its height.
         """
         if frame.format.name not in _CHROMA_STEPS:
             frame = frame.reformat(format="yuv420p")
-        w, h = frame.width, frame.height
-        turns = quarter_turns % 4
-        to_frame = {
-            0: [[1, 0, 0], [0, 1, 0]],
-            1: [[0, -1, w], [1, 0, 0]],
-            2: [[-1, 0, w], [0, -1, h]],
-            3: [[0, 1, 0], [-1, 0, h]],
-        }[turns]
-        if turns % 2:
-            w, h = h, w
-        return cls(frame, w, h, np.array(to_frame, np.float64))
+        orientation = np.eye(2) if orientation is None else orientation
+        size = np.array([frame.width, frame.height], np.float64)
+        squared = np.maximum(1, np.round(size * [pixel_aspect, 1]))
+        # Its inverse is its transpose; where that leads left or up, it starts at the
+        # other end.
+        back = orientation.T
+        start = np.where(back.sum(axis=1) < 0, squared, 0)
+        to_frame = np.column_stack([back, start]) * (size / squared)[:, None]
+        width, height = np.abs(orientation) @ squared
+        return cls(frame, round(width), round(height), to_frame)
+
+    @classmethod
+    def blank_like(cls, picture: "Picture") -> "Picture":
+        """A grey picture as large as another, for what is not known."""
+        frame = av.VideoFrame.from_ndarray(
+            np.full((picture.frame.height, picture.frame.width), _BORDER, np.uint8),
+            "gray",
+        )
+        return dataclasses.replace(picture, frame=frame)
 
     def num_bytes(self) -> int:
         """Memory that the pixels take."""
@@ -81,13 +121,15 @@ class Picture:
 
     def scaled(self, scale: float) -> np.ndarray:
         """The whole upright picture as RGB, uint8 `[h, w, 3]`, times `scale`."""
-        width = max(1, round(self.frame.width * scale))
-        height = max(1, round(self.frame.height * scale))
+        (a, b, _), (c, d, _) = self.to_frame
+        is_lying = abs(b) > abs(a)
+        size = max(1, round(self.width * scale)), max(1, round(self.height * scale))
+        width, height = size[::-1] if is_lying else size
         rgb = _to_rgb(_scalers.whole, self.frame, width, height)
-        (a, b, _), (c, _, _) = self.to_frame
-        # Upright is the picture as stored, turned as the map says.
-        turns = {(1, 0): 0, (0, 1): 1, (-1, 0): 2, (0, -1): 3}[(round(a), round(c))]
-        return np.ascontiguousarray(np.rot90(rgb, turns))
+        if is_lying:
+            rgb, a, d = rgb.transpose(1, 0, 2), c, b
+        rgb = rgb[:: 1 if d > 0 else -1, :: 1 if a > 0 else -1]
+        return np.ascontiguousarray(rgb)
 
     def part(self, window: Window, max_scale: float) -> "Picture":
         """The pixels of a window on their own, so that the rest can be let go.

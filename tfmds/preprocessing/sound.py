@@ -1,21 +1,26 @@
 """The sound of a media file, on the clock of its pictures."""
 
+import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import av
 import numpy as np
 
 from tfmds import spec
 from tfmds.preprocessing import streams
+from tfmds.preprocessing.clock import Clock
 from tfmds.preprocessing.config import PreprocessingConfig
+from tfmds.preprocessing.downmix import Downmix
 from tfmds.preprocessing.streams import MediaError
 
 # Names of a sound file that lies beside a video without sound end in one of these.
 SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".opus")
 # Sound that never rises above it (-80 dB) is taken for silence.
 SILENCE = 1e-4
+# Sound that is missing for less than this, in seconds, is not told of.
+_SHORT_GAP = 0.5
 # Time stamps of sound within this of where its samples end are jitter.
 _SOUND_JITTER = 0.03
 
@@ -24,7 +29,11 @@ class Sound:
     """Mono sound on the clock of the pictures, silent where the file has none.
 
     Attributes:
+      path: Its file.
+      stated_seconds: Its length as the file states it, 0 where it does not.
       end: Where the decoded sound ended, in samples; None before it did.
+      missing: Stretches without sound so far, on the clock, and why.
+      note: What is to be known of the choice among several tracks.
     """
 
     def __init__(
@@ -33,6 +42,8 @@ class Sound:
         sample_rate: int,
         zero: float | None,
         options: PreprocessingConfig,
+        index: int,
+        picture: av.VideoStream | None = None,
     ):
         """Opens the sound of a file.
 
@@ -42,14 +53,24 @@ class Sound:
           zero: Where the picture starts, in seconds of the file; None for the sound's
             own start.
           options: What is skipped, and the limits.
+          index: Which stream of the file it is, as `choose` says.
+          picture: The stream of the pictures, where it is in the same file.
 
         Raises:
-          MediaError: There is no sound, or nothing is to be heard.
+          MediaError: The file cannot be opened.
         """
+        self.path = path
         self._rate = sample_rate
-        _check_audible(path, sample_rate, options.max_duration_seconds)
         self._container = streams.open_container(path)
-        self._stream = streams.audio_stream(self._container)
+        self._stream = self._container.streams[index]
+        self.stated_seconds = (self._container.duration or 0) / av.time_base
+        self.note = streams.note_on_choice("audio", index, self._container)
+        both = [self._stream]
+        if picture is not None:
+            both.append(self._container.streams[picture.index])
+        # A gap in a file of sound alone is silence.
+        heard = 0.0 if picture is not None else math.inf
+        self._clock = Clock(self._container, both, heard)
         self._zero = zero
         self._skipped = options.skip_leading_ms / 1000
         self._blocks = self._decode()
@@ -58,6 +79,18 @@ class Sound:
         # Blocks of samples, each with its first sample's place.
         self._kept: deque[tuple[int, np.ndarray]] = deque()
         self.end: int | None = None
+        self.missing: list[streams.Unread] = []
+        self._error = ""
+
+    def _note(self, error: str) -> None:
+        self._error = self._error or error
+
+    def _miss(self, start: float, end: float) -> None:
+        why = "no sound is stored"
+        if self._error:
+            why = f"its sound cannot be decoded: {self._error}"
+        self.missing.append(streams.Unread(start, end, why))
+        self._error = ""
 
     def close(self) -> None:
         """Closes the file."""
@@ -102,12 +135,15 @@ class Sound:
         """The sound from the start of the clock on, gaps filled with zeros."""
         position = 0
         for start, samples in resampled(
-            self._container,
+            self._clock,
             self._stream,
             self._rate,
             self._zero,
+            self._note,
             skipped=self._skipped,
         ):
+            if start - position > _SHORT_GAP * self._rate:
+                self._miss(position / self._rate, start / self._rate)
             while position < start:
                 gap = np.zeros(min(start - position, self._rate), np.float32)
                 yield gap
@@ -118,16 +154,50 @@ class Sound:
                 position += len(samples)
 
 
+def choose(
+    path: os.PathLike | str,
+    sample_rate: int,
+    options: PreprocessingConfig,
+    picture: av.VideoStream | None = None,
+) -> int:
+    """Finds the sound of a file: the first track on which something is to be heard.
+
+    Args:
+      path: A file with sound.
+      sample_rate: Samples a second at which it is listened to.
+      options: Which track is chosen, and the limits.
+      picture: The stream of the pictures, where it is in the same file.
+
+    Returns:
+      The index of the stream.
+
+    Raises:
+      MediaError: There is no sound, or nothing is to be heard.
+    """
+    error = None
+    with streams.open_container(path) as container:
+        found = streams.candidates(container, "audio", options.sound_track, picture)
+        indices = [stream.index for stream in found]
+    for index in indices:
+        try:
+            _check_audible(path, index, sample_rate, options.max_duration_seconds)
+        except MediaError as e:
+            error = error or e
+        else:
+            return index
+    raise error
+
+
 def _check_audible(
-    path: os.PathLike | str, sample_rate: int, max_seconds: float
+    path: os.PathLike | str, index: int, sample_rate: int, max_seconds: float
 ) -> None:
     """A pass of its own, which in most files ends with their first packets."""
     errors: list[str] = []
     empty = True
     with streams.open_container(path) as container:
-        stream = streams.audio_stream(container)
+        stream = container.streams[index]
         for start, samples in resampled(
-            container, stream, sample_rate, None, errors.append
+            Clock(container, [stream]), stream, sample_rate, None, errors.append
         ):
             empty = False
             if np.abs(samples).max(initial=0) > SILENCE:
@@ -143,7 +213,7 @@ def _check_audible(
 
 
 def resampled(
-    container: av.container.InputContainer,
+    packets: Iterable[av.Packet],
     stream: av.AudioStream,
     sample_rate: int,
     zero: float | None,
@@ -153,43 +223,36 @@ def resampled(
     """Mono pieces of sound, each with the sample it starts at.
 
     Args:
-      container: Where it comes from.
+      packets: Those of its file.
       stream: Its stream of sound.
       sample_rate: Samples a second of the pieces.
-      zero: The container's time where the picture starts; None for the start of
+      zero: The time of these packets where the picture starts; None for the start of
         the sound.
       note_error: Is told what could not be decoded.
       skipped: Seconds from there to sample 0.
     """
-    resampler = setup = None
+    mix = setup = None
     position, expected = 0, -skipped
-    for frame in streams.decoded(container, stream, note_error):
+    for frame in streams.decoded(packets, stream, note_error):
         time = streams.time_of(frame)
         if zero is None:
             zero = time or 0.0
         time = expected if time is None else time - zero - skipped
         now = (frame.format.name, frame.layout.name, frame.sample_rate)
         if setup != now or abs(time - expected) > _SOUND_JITTER:
-            for piece in _pieces(resampler, None):
+            for piece in mix.end() if mix else ():
                 yield position, piece
                 position += len(piece)
-            resampler = av.AudioResampler("flt", "mono", sample_rate)
+            mix = Downmix(frame, sample_rate)
             setup, expected = now, time
             position = round(time * sample_rate)
         expected += frame.samples / frame.sample_rate
-        for piece in _pieces(resampler, frame):
+        for piece in mix.add(frame):
             yield position, piece
             position += len(piece)
-    for piece in _pieces(resampler, None):
+    for piece in mix.end() if mix else ():
         yield position, piece
         position += len(piece)
-
-
-def _pieces(
-    resampler: av.AudioResampler | None, frame: av.AudioFrame | None
-) -> list[np.ndarray]:
-    frames = resampler.resample(frame) if resampler else []
-    return [piece.to_ndarray()[0] for piece in frames]
 
 
 def sound_beside(path: os.PathLike | str) -> str | None:

@@ -1,15 +1,48 @@
 """A media file as FFmpeg opens it: its streams, and the frames in them."""
 
+import itertools
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import av
+import av.logging
 
 from tfmds import spec
 from tfmds.preprocessing.config import PreprocessingConfig
 
-# What a file names is not fetched, whatever it says it is.
-_LOCAL_ONLY = {"protocol_whitelist": "file"}
+# What a file names is not fetched, whatever it says it is. Where stamps wrap or begin
+# anew, `clock` goes on: FFmpeg takes the second for the first, 26 hours later.
+_OPTIONS = {"protocol_whitelist": "file", "correct_ts_overflow": "0"}
+# Packets that are tried to see whether a stream can be decoded.
+_TRIED_PACKETS = 200
+# Streams beside the picture, or the sound, that are not the thing itself.
+_ASIDE = (
+    av.stream.Disposition.comment
+    | av.stream.Disposition.hearing_impaired
+    | av.stream.Disposition.visual_impaired
+    | av.stream.Disposition.karaoke
+    | av.stream.Disposition.clean_effects
+    | av.stream.Disposition.non_diegetic
+    | av.stream.Disposition.dependent
+)
+_NO_PICTURE = (
+    av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+)
+_NAMES = {"video": "picture", "audio": "sound"}
+_STATUSES = {"video": spec.DECODE_ERROR, "audio": spec.NO_AUDIO}
+
+
+class Unread(NamedTuple):
+    """A stretch of a video that was not looked at, in seconds, and why."""
+
+    start: float
+    end: float
+    why: str
+
+    def __str__(self) -> str:
+        return f"not looked at from {self.start:.1f} to {self.end:.1f} s: {self.why}"
 
 
 class MediaError(Exception):
@@ -38,60 +71,166 @@ def open_container(path: os.PathLike | str) -> av.container.InputContainer:
     Raises:
       MediaError: It cannot be opened.
     """
-    path = os.fspath(path)
+    # FFmpeg takes what is before a colon for a protocol, but not in a whole path.
+    path = os.path.abspath(path)
     try:
         if os.path.exists(path) and os.path.getsize(path) == 0:
             raise MediaError(spec.DECODE_ERROR, "the file is empty")
-        return av.open(path, metadata_errors="replace", options=_LOCAL_ONLY)
+        return av.open(path, metadata_errors="replace", options=_OPTIONS)
     except FileNotFoundError as e:
         raise MediaError(spec.DECODE_ERROR, "there is no such file") from e
-    except (av.FFmpegError, OSError) as e:
+    except (av.FFmpegError, OSError, ValueError) as e:
         raise MediaError(
             spec.DECODE_ERROR, f"not a video that can be read: {error_text(e)}"
         ) from e
 
 
-def video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """The stream of pictures.
+def candidates(
+    container: av.container.InputContainer,
+    kind: str,
+    number: int = 0,
+    beside: av.stream.Stream | None = None,
+) -> list[av.stream.Stream]:
+    """The streams that may be the picture, or the sound, the likeliest first.
+
+    First what the file calls its default, then what belongs to the same program,
+    last what the file calls a commentary or the like.
+
+    Args:
+      container: The opened file.
+      kind: `video` or `audio`.
+      number: The one that the user chose, counted from 1; 0 for none.
+      beside: The other stream that was chosen.
 
     Raises:
-      MediaError: There is none (`decode_error`).
+      MediaError: There is none, or none whose codec FFmpeg knows.
     """
-    for stream in container.streams.video:
-        # The cover of an album is a video stream too.
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    container.close()
-    raise MediaError(spec.DECODE_ERROR, "there is no picture in it, only sound")
+    streams = getattr(container.streams, kind)
+    some = [s for s in streams if not (kind == "video" and _is_still(s))]
+    name, status = _NAMES[kind], _STATUSES[kind]
+    if not some:
+        reason = f"there is no {name} in it"
+        if kind == "video":
+            reason += ", only a still one" if streams else ", only sound"
+        raise MediaError(status, reason)
+    if number > len(some):
+        raise MediaError(
+            status,
+            f"there is no {name} track {number} in it (--{name}_track): it has"
+            f" {len(some)}",
+        )
+    if number:
+        some = [some[number - 1]]
+    known = [s for s in some if s.codec_context is not None]
+    if not known:
+        raise MediaError(status, _unknown_codec(container.name, some[0].index, name))
+    related = container.streams.best(kind, related=beside)
+    return sorted(
+        known,
+        key=lambda s: (
+            not s.disposition & av.stream.Disposition.default,
+            bool(s.disposition & _ASIDE),
+            related is None or s.index != related.index,
+        ),
+    )
 
 
-def audio_stream(container: av.container.InputContainer) -> av.AudioStream:
-    """The stream of sound.
+def _is_still(stream: av.VideoStream) -> bool:
+    """Whether it is the cover of an album or the like, which are video streams too."""
+    return bool(stream.disposition & _NO_PICTURE)
 
-    Raises:
-      MediaError: There is none (`no_audio`).
+
+def _unknown_codec(path: str, index: int, name: str) -> str:
+    # Only in what FFmpeg logs is the codec's tag to be read.
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with av.logging.Capture(local=True) as lines, open_container(path):
+            pass
+    finally:
+        av.logging.set_level(level)
+    found = re.search(
+        rf"stream {index} \(\w+: none \((.+?)\)[,)]", "".join(line[2] for line in lines)
+    )
+    codec = f"tag {found[1]}" if found else "not named in a way it can read"
+    return f"its {name} (stream {index}) has a codec that FFmpeg does not know: {codec}"
+
+
+def the_first_that_moves(
+    path: str, streams: Sequence[av.VideoStream], max_pixels: int
+) -> int:
+    """Index of the first stream of which more than one picture can be decoded.
+
+    Args:
+      path: The file.
+      streams: Its streams that may be the picture; the first where none moves.
+      max_pixels: Larger pictures are not decoded.
     """
-    if not container.streams.audio:
-        container.close()
-        raise MediaError(spec.NO_AUDIO, "there is no sound in it")
-    return container.streams.audio[0]
+    for stream in streams if len(streams) > 1 else ():
+        with open_container(path) as container:
+            tried = container.streams[stream.index]
+            context = tried.codec_context
+            if context.width * context.height > max_pixels:
+                continue
+            context.options = {"max_pixels": str(max_pixels)}
+            packets = itertools.islice(container.demux(tried), _TRIED_PACKETS)
+            frames = decoded(packets, tried, lambda _: None)
+            if len(list(itertools.islice(frames, 2))) == 2:
+                return stream.index
+    return streams[0].index
 
 
-def decoded(container, stream, note_error) -> Iterator:
-    """Frames of a stream; what cannot be decoded is noted and passed over."""
-    packets = container.demux(stream)
+def note_on_choice(
+    kind: str, index: int, container: av.container.InputContainer
+) -> str:
+    """Which of several tracks is read, empty where there is one."""
+    streams = getattr(container.streams, kind)
+    numbers = [s.index for s in streams if not (kind == "video" and _is_still(s))]
+    if len(numbers) < 2:
+        return ""
+    name = _NAMES[kind]
+    return (
+        f"of its {len(numbers)} {name} tracks number {numbers.index(index) + 1} is read"
+        f" (--{name}_track chooses another)"
+    )
+
+
+def decoded(
+    packets: Iterable[av.Packet],
+    stream: av.stream.Stream,
+    note_error: Callable[[str], None],
+) -> Iterator:
+    """Frames of a stream; what cannot be decoded is noted and passed over.
+
+    Args:
+      packets: Those of the file, also of other streams.
+      stream: Whose frames are wanted.
+      note_error: Is told what cannot be decoded.
+    """
+    packets = iter(packets)
     while True:
         try:
             packet = next(packets)
         except StopIteration:
-            return
+            break
         except (av.FFmpegError, OSError) as e:
             note_error(error_text(e))
-            return
-        try:
-            yield from packet.decode()
-        except av.FFmpegError as e:
-            note_error(error_text(e))
+            break
+        # Nothing in a packet stands for the picture before, once more.
+        if packet.stream_index == stream.index and packet.size:
+            yield from _frames(packet.decode, note_error)
+    for frame in _frames(stream.decode, note_error):
+        # PyAV has it from the packet, of which there is none here.
+        frame.time_base = stream.time_base
+        yield frame
+
+
+def _frames(decode: Callable[[], list], note_error: Callable[[str], None]) -> list:
+    try:
+        return decode()
+    except (av.FFmpegError, ValueError) as e:
+        note_error(error_text(e))
+        return []
 
 
 def time_of(frame) -> float | None:

@@ -18,7 +18,7 @@ from tfmds.preprocessing.media import Media
 from tfmds.preprocessing.picture import Picture
 from tfmds.preprocessing.search import Search
 from tfmds.preprocessing.sound import Sound
-from tfmds.preprocessing.streams import MediaError
+from tfmds.preprocessing.streams import MediaError, Unread
 
 # Decoded pictures that are held and searched together, at most.
 _BATCH_FRAMES = 48
@@ -38,6 +38,7 @@ class Summary:
       tracks: Faces that were followed and kept.
       chunks: Whole seconds of these faces.
       seconds_without_face: What no kept track covers.
+      unread: Stretches that were not looked at, and why.
       media: What its file is.
     """
 
@@ -47,6 +48,7 @@ class Summary:
     tracks: int = 0
     chunks: int = 0
     seconds_without_face: float = 0.0
+    unread: tuple[Unread, ...] = ()
     media: MediaFacts = MediaFacts()
 
     def to_json(self) -> dict[str, Any]:
@@ -56,7 +58,9 @@ class Summary:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Summary":
         """The inverse of `to_json`."""
-        return cls(**fields | {"media": MediaFacts(**fields["media"])})
+        unread = tuple(Unread(*stretch) for stretch in fields["unread"])
+        facts_of = MediaFacts(**fields["media"])
+        return cls(**fields | {"unread": unread, "media": facts_of})
 
 
 class TrackReader:
@@ -93,11 +97,10 @@ class TrackReader:
                     self._path, self._options.max_video_bytes
                 ) as path:
                     summary = self._read_into(held, path)
-                    known = facts.read(path, self._sound_path)
             except MediaError as e:
                 self.summary = Summary(e.status, e.reason)
                 return
-            self.summary = dataclasses.replace(summary, media=known)
+            self.summary = summary
             yield from held.segments()
 
     def _read_into(self, held: "Held", path: str) -> Summary:
@@ -106,7 +109,8 @@ class TrackReader:
                 path, self._spec, self._sound_path, self._num_threads, self._options
             )
         except MediaError as e:
-            return Summary(e.status, e.reason)
+            known = facts.read(path, self._sound_path)
+            return Summary(e.status, e.reason, media=known)
         with media:
             followed = _Followed(media.sound, self._options, self._spec)
             pictures = shots.mark_cuts(media.pictures())
@@ -115,7 +119,9 @@ class TrackReader:
                 self._on_progress(followed.seconds)
             held.add(followed.end())
             held.choose()
-            return followed.summarize(held.stretches, media.damage)
+            summary = followed.summarize(held.stretches, media)
+            known = facts.read(path, media.sound.path, *media.indices)
+            return dataclasses.replace(summary, media=known)
 
 
 def read_tracks(
@@ -220,20 +226,20 @@ class _Followed:
         self._tracker.cut()
         yield from self._completed()
 
-    def summarize(self, stretches: Sequence[Stretch], damage: str) -> Summary:
+    def summarize(self, stretches: Sequence[Stretch], media: Media) -> Summary:
         """What became of the video, of which these stretches are kept."""
         seconds = self.seconds
         num_chunks = sum(s.length // self._spec.num_frames for s in stretches)
         covered = bytearray(self._num_frames)
         for s in stretches:
             covered[s.start : s.start + s.length] = b"\1" * s.length
-        if num_chunks:
-            status, reason = spec.OK, damage
-        elif damage:
-            status, reason = spec.DECODE_ERROR, damage
-        else:
+        notes = [*media.notes, *map(str, media.unread)]
+        status = spec.OK
+        if not num_chunks and media.is_damaged:
+            status = spec.DECODE_ERROR
+        elif not num_chunks:
             status, reason = self._why_none(seconds)
-        notes = [reason] if reason else []
+            notes = [reason, *notes]
         if num_chunks and self._sound.end is not None:
             silent = seconds - self._sound.end / self._spec.sample_rate
             if silent > 1:
@@ -245,6 +251,7 @@ class _Followed:
             tracks=len({s.track for s in stretches}),
             chunks=num_chunks,
             seconds_without_face=round(covered.count(0) / self._spec.frame_rate, 3),
+            unread=media.unread,
         )
 
     def _why_none(self, seconds: float) -> tuple[str, str]:
