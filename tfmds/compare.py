@@ -36,7 +36,7 @@ class CompareConfig:
     draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
     seed: int = setting(0, "Seed of the draws.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.thresholds and len(self.thresholds) != 2:
             raise InputError(
                 f"--thresholds names {len(self.thresholds)} files, expected two:"

@@ -34,7 +34,7 @@ class CompareEpochsConfig:
     draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
     seed: int = setting(0, "Seed of the draws.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.split != "validation" and not self.data_dir:
             raise InputError(
                 f"--split={self.split}: training scores the validation split only;"

@@ -64,7 +64,7 @@ def test_every_video_of_the_manifest_has_a_row(demo_dir):
         (["tfmds.train", "--data_dir={tmp}", "--workdir={tmp}/run"], "no data set"),
         (
             ["pipelines.preprocess", "--manifest={tmp}/none.csv", "--name=x"],
-            "no such manifest",
+            "there is no such file, expected a manifest",
         ),
         (
             ["pipelines.build_manifest", "--layout=cinema", "--input_dir={tmp}"],

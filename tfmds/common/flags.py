@@ -227,7 +227,7 @@ def expand(words: Sequence[str], within: tuple[str, ...] = ()) -> list[str]:
       InputError: There is no such file, or it is no text, or names itself.
     """
     rest = list(words)
-    expanded = []
+    expanded: list[str] = []
     while rest:
         word = rest.pop(0)
         if word == "--":
@@ -279,7 +279,7 @@ def _define(
     required = default is REQUIRED
     more: dict[str, Any] = {"required": True} if required else {}
     default = None if required else default
-    limits = {"lower_bound": about.low, "upper_bound": about.high}
+    limits: dict[str, Any] = {"lower_bound": about.low, "upper_bound": about.high}
     holder: absl_flags.FlagHolder
     if kind is bool:
         holder = absl_flags.DEFINE_bool(name, default, about.help, **more)

@@ -51,7 +51,7 @@ class DetectConfig:
         low=0,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.json and self.csv:
             raise InputError("--json and --csv exclude each other; choose one")
         if self.model and self.server:

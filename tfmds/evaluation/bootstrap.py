@@ -116,7 +116,8 @@ def estimate(value: float, draws: np.ndarray | None, num_groups: int) -> Estimat
       draws: `[d]`, the figure of each draw; None where none were made.
       num_groups: How many groups the figure is of.
     """
-    if reason := why_no_interval(draws is not None, num_groups):
+    reason = why_no_interval(draws is not None, num_groups)
+    if draws is None or reason:
         return Estimate(value, reason=reason)
     return Estimate(value, *interval(draws))
 

@@ -37,7 +37,7 @@ class EvaluateConfig:
         None, "The epochs of a run are compared with tfmds.compare_epochs."
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.checkpoints:
             run = app.command(
                 "tfmds.compare_epochs",
@@ -76,5 +76,5 @@ class SelectThresholdConfig:
     output_dir: str = setting(REQUIRED, "Where threshold.json goes.", writes=FOLDER)
     seed: int = setting(0, "Seed of the bootstrap.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         thresholds.refuse_test(self.split, "--split")

@@ -81,7 +81,7 @@ class VideoJudgement:
     model_id: str = ""
     chunk_seconds: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.status == spec.OK) != bool(self.chunks):
             raise ValueError(
                 f"{self.path}: the status is {self.status} and there are"

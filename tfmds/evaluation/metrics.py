@@ -326,7 +326,7 @@ def _draw_figures(
     bootstrap: Bootstrap | None,
 ) -> tuple[dict[str, np.ndarray], str]:
     reason = why_no_interval(bootstrap is not None, len(np.unique(sample.group)))
-    if reason:
+    if bootstrap is None or reason:
         return {}, reason
     parts: dict[str, list[np.ndarray]] = {}
     for ranking in bootstrap.rankings(sample, threshold):

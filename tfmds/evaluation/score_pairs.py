@@ -29,8 +29,8 @@ def read(first: str, second: str) -> tuple[scores.VideoScores, scores.VideoScore
 
 def names(first: str, second: str) -> tuple[str, str]:
     """File or folder names that tell the two paths apart, else the whole paths."""
-    found = tuple(_name(epath.Path(path)) for path in (first, second))
-    return found if all(found) and found[0] != found[1] else (first, second)
+    one, other = _name(epath.Path(first)), _name(epath.Path(second))
+    return (one, other) if one and other and one != other else (first, second)
 
 
 def _name(path: epath.Path) -> str:

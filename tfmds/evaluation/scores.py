@@ -55,7 +55,7 @@ class VideoScores:
     seconds: np.ndarray | None = None
     attributes: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.fake_periods is None:
             object.__setattr__(self, "fake_periods", tuples([()] * len(self)))
         if self.seconds is None:

@@ -70,7 +70,7 @@ class TwoStreamConfig:
         "uniform", "Start of the dense layers.", choices=DENSE_INITS
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         flags.check(self)
         if self.image_size < 32 or not 0 < self.width <= 4:
             raise InputError(

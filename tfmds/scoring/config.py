@@ -29,7 +29,7 @@ class ScoresConfig:
         "Seconds from one chunk to the next, a multiple of 0.1; with --model.",
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if bool(self.scores) == bool(self.model) or (self.model and not self.data_dir):
             raise InputError(
                 "expected either --scores=scores.csv or --model=RUN and --data_dir=DATA"

@@ -71,7 +71,7 @@ class TrainingConfig:
     )
     seed: int = setting(0, "Seed of weights, order and augmentation.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         flags.check(self)
 
 
