@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -55,6 +56,9 @@ def run(
     _program = spec.name if spec else main.__module__
     _restore_terminal = _drop_greetings()
     remote_paths.register()
+    if not sys.warnoptions:
+        # Libraries warn their own developers; `python -W default` shows them.
+        warnings.simplefilter("ignore")
     configs = flags.define(main)
 
     def parse(argv: list[str]) -> list[str]:

@@ -148,7 +148,3 @@ class PreprocessingConfig:
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
         return dataclasses.asdict(self)
-
-
-# The same by its former name.
-Options = PreprocessingConfig

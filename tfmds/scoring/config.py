@@ -44,3 +44,8 @@ class ScoresConfig:
                 f"--hop is {self.hop:g}, and chunks of --mismatches are always a second"
                 " apart; leave out one of them"
             )
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """The model that makes the scores, and its data set; empty without one."""
+        return self.model or "", self.data_dir or ""

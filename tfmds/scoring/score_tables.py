@@ -34,20 +34,19 @@ def find_or_make(
     """
     if config.scores:
         return epath.Path(config.scores), ""
+    model, data_dir = config.source
     # TensorFlow starts in seconds: only who scores waits for it.
     from tfmds.scoring import mismatches, scorer
 
-    model_id = scorer.model_id(config.model)
+    model_id = scorer.model_id(model)
     if threshold is not None and threshold.model_id not in ("", model_id):
         raise InputError(
             f"the threshold was chosen for the model {threshold.model_id}, and"
-            f" {config.model} is {model_id}; choose one for this model with python -m"
+            f" {model} is {model_id}; choose one for this model with python -m"
             " tfmds.select_threshold"
         )
     if config.mismatches:
-        mismatches.score_data_set(config.model, config.data_dir, splits, folder)
+        mismatches.score_data_set(model, data_dir, splits, folder)
     else:
-        scorer.score_data_set(
-            config.model, config.data_dir, splits, folder, hop_seconds=config.hop
-        )
+        scorer.score_data_set(model, data_dir, splits, folder, hop_seconds=config.hop)
     return epath.Path(folder) / score_files.VIDEOS_FILE, model_id
