@@ -7,6 +7,7 @@ import logging
 import math
 import time
 
+import limits
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -141,26 +142,19 @@ class Guard:
 
 
 class RateLimit:
-    """So many times a minute for each address, then evenly."""
+    """So many times a minute for each address."""
 
     def __init__(self, per_minute: int):
-        self._per_second = per_minute / 60
-        self._most = per_minute
-        # Address to what it has left, and when that was.
-        self._left: dict[str, tuple[float, float]] = {}
+        self._item = limits.RateLimitItemPerMinute(per_minute)
+        storage = limits.storage.MemoryStorage()
+        self._limiter = limits.strategies.MovingWindowRateLimiter(storage)
 
     def seconds_to_wait(self, address: str) -> int:
-        """Takes one; where none is left, answers when there will be one."""
-        now = time.monotonic()
-        if len(self._left) > 10_000:
-            self._left = {a: (n, t) for a, (n, t) in self._left.items() if now - t < 60}
-        left, then = self._left.get(address, (self._most, now))
-        left = min(self._most, left + (now - then) * self._per_second)
-        if left < 1:
-            self._left[address] = left, now
-            return math.ceil((1 - left) / self._per_second)
-        self._left[address] = left - 1, now
-        return 0
+        """Takes one, and returns 0; where none is left, when there will be one."""
+        if self._limiter.hit(self._item, address):
+            return 0
+        then = self._limiter.get_window_stats(self._item, address).reset_time
+        return max(1, math.ceil(then - time.time()))
 
 
 def error(

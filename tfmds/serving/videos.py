@@ -5,7 +5,8 @@ import re
 import secrets
 
 import fastapi
-from starlette.responses import FileResponse, Response, StreamingResponse
+from sse_starlette import EventSourceResponse
+from starlette.responses import FileResponse, Response
 
 from tfmds.serving import guard, jobs, uploads
 from tfmds.serving.config import ServingConfig
@@ -139,14 +140,13 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
             while (job := queue.jobs.get(job_id)) is not None:
                 said = json.dumps(state_of(job))
                 if said != last:
-                    yield f"data: {said}\n\n"
+                    yield {"data": said}
                     last = said
                 if job.is_over:
                     return
-                if not await queue.wait_for_change(_PING_SECONDS):
-                    yield ": still there\n\n"
+                await queue.wait_for_change(_PING_SECONDS)
 
-        return StreamingResponse(stream(), media_type="text/event-stream")
+        return EventSourceResponse(stream(), ping=_PING_SECONDS)
 
     @routes.get("/{job_id}/result")
     async def result(job_id: str):
