@@ -1,6 +1,10 @@
+import asyncio
 import base64
 import concurrent.futures
+import gzip
 import json
+import tracemalloc
+import types
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ import tensorflow as tf
 
 from tests import tracks
 from tfmds.exporting import saved_model
+from tfmds.serving import bodies
 
 PREDICT = "/v1/models/mds:predict"
 
@@ -249,3 +254,61 @@ def test_what_there_is_not(service, method, path, code, said):
     done = service.client.request(method, path, content=b"{}")
     assert done.status_code == code, done.text
     assert said in done.json()["error"]
+
+
+def test_a_body_may_be_packed(service, signatures):
+    batch = chunks(1)
+    body = gzip.compress(json.dumps({"instances": rows(batch)}).encode())
+    want = expected(signatures, batch)["distance"]
+    # Files of gzip may be appended to each other, and come in any pieces.
+    half = len(body) // 2
+    for content in (
+        body,
+        gzip.compress(b" " * 3_000_000) + body,
+        iter([body[:7], body[7:half], body[half:]]),
+    ):
+        done = service.client.post(
+            PREDICT, content=content, headers={"content-encoding": "gzip"}
+        )
+        assert done.status_code == 200, done.text
+        got = done.json()["predictions"][0]["distance"]
+        np.testing.assert_allclose(got, want, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "code", "said"),
+    [
+        ("gzip", gzip.compress(bytes(100_000_000)), 413, "more than 20 MB"),
+        ("gzip", gzip.compress(b" " * 9_000)[:-9], 400, "ends in the middle"),
+        ("gzip", b"", 400, "ends in the middle"),
+        ("gzip", b"{}", 400, "not gzip"),
+        ("br", b"{}", 415, "'br' is not known"),
+        ("gzip, gzip", b"{}", 415, "is not known"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_refused(service, encoding, content, code, said):
+    done = service.client.post(
+        PREDICT, content=content, headers={"content-encoding": encoding}
+    )
+    assert done.status_code == code, done.text
+    assert said in done.json()["error"]
+
+
+def test_a_bomb_is_never_unpacked_whole():
+    """What is held at a time stays small, whatever it would become."""
+    packed = gzip.compress(bytes(200_000_000))
+
+    async def stream():
+        yield packed
+
+    request = types.SimpleNamespace(headers={"content-encoding": "gzip"}, stream=stream)
+
+    async def read():
+        with pytest.raises(bodies.Refused, match="more than 5 MB"):
+            await bodies.read(request, 5_000_000)
+
+    tracemalloc.start()
+    asyncio.run(read())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000

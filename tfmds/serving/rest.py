@@ -5,7 +5,7 @@ import asyncio
 import fastapi
 from starlette.responses import JSONResponse, Response
 
-from tfmds.serving import guard
+from tfmds.serving import bodies, guard
 from tfmds.serving.config import MODEL_NAME, ServingConfig
 from tfmds.serving.metrics import Metrics
 from tfmds.serving.process import Worker, WorkerDied
@@ -73,16 +73,12 @@ def router(
             return guard.error(503, "too many requests wait", {"retry-after": "1"})
         num_open += 1
         try:
-            body = await _read(request, int(settings.max_predict_mb * 1e6))
-            if body is None:
-                return guard.error(
-                    413,
-                    f"the body has more than {settings.max_predict_mb:g} MB; send"
-                    " fewer chunks at a time",
-                )
+            body = await bodies.read(request, int(settings.max_predict_mb * 1e6))
             header, payload = await asyncio.wait_for(
                 worker.ask({"kind": "predict"}, body), settings.max_predict_seconds
             )
+        except bodies.Refused as e:
+            return guard.error(e.code, str(e))
         except asyncio.TimeoutError:
             worker.kill()
             return guard.error(
@@ -116,16 +112,3 @@ def router(
         "/v1/models/{path:path}", malformed, methods=["GET", "POST", "PUT", "DELETE"]
     )
     return routes
-
-
-async def _read(request: fastapi.Request, most: int) -> bytes | None:
-    """The body, None where it is too large."""
-    stated = request.headers.get("content-length", "0")
-    if stated.isdigit() and int(stated) > most:
-        return None
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > most:
-            return None
-    return bytes(body)

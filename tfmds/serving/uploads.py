@@ -14,21 +14,14 @@ from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from tfmds.serving import content
+from tfmds.serving import bodies, content
+from tfmds.serving.bodies import Refused
 
 # Seconds without a byte after which an upload is given up.
 _PATIENCE = 60
 _MAX_NAME = 120
 # What stays free on the disk, in bytes.
 _SPARE = 500_000_000
-
-
-class Refused(Exception):
-    """An upload that is not taken; `code` is of HTTP."""
-
-    def __init__(self, code: int, reason: str):
-        super().__init__(reason)
-        self.code = code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +45,10 @@ async def receive(request: Request, path: pathlib.Path, max_bytes: int) -> Uploa
     """Writes the file of a request to disk.
 
     Takes the file as the body, with its name as `?name=`, or as the first file of a
-    multipart form.
+    multipart form; gzip is unpacked.
 
     Raises:
-      Refused: It is too large, no video, empty, or broken off.
+      Refused: It is too large, no video, empty, broken off, or packed in another way.
     """
     stated = request.headers.get("content-length", "0")
     # A form is a little larger than the file in it.
@@ -78,7 +71,7 @@ async def receive(request: Request, path: pathlib.Path, max_bytes: int) -> Uploa
 
 
 async def _copy(request: Request, sink: "_Sink", form: "_Form | None") -> None:
-    pieces = request.stream().__aiter__()
+    pieces = bodies.pieces(request)
     while True:
         try:
             piece = await asyncio.wait_for(pieces.__anext__(), _PATIENCE)

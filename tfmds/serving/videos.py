@@ -8,7 +8,7 @@ import fastapi
 from sse_starlette import EventSourceResponse
 from starlette.responses import FileResponse, Response
 
-from tfmds.serving import guard, jobs, uploads
+from tfmds.serving import bodies, guard, jobs, uploads
 from tfmds.serving.config import ServingConfig
 from tfmds.serving.jobs import Job, Queue
 
@@ -108,7 +108,7 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
             )
             job = queue.jobs.add(job_id, received)
             is_taken = True
-        except uploads.Refused as e:
+        except bodies.Refused as e:
             return guard.error(e.code, str(e))
         finally:
             num_uploading -= 1
