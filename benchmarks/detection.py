@@ -2,25 +2,40 @@
 
     python -m benchmarks.detection --model=EXPORT VIDEO...
 
-Each video is judged by the program once, then three times in one run by one process:
+Each video is judged by the program once, then three times in one run, one at a time:
 the difference is what two more cost, and the rest of the first run the start-up. CPU
-seconds are those of all threads; other programs disturb them less than the clock's.
+seconds are those of all processes; other programs disturb them less than the clock's.
+
+    python -m benchmarks.detection --folder=CLIPS --num_workers=2 --other=OTHER_TREE
+
+Judges a folder, some videos at a time, and prints videos an hour and the peak memory of
+all processes together, each page counted once (PSS). With --other the same command is
+run from another tree of this project in turn with this one, --rounds times, so that
+what else the machine does disturbs both.
 """
 
+import contextlib
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 
 import av
+import psutil
 from absl import flags
 
 from tfmds.common import app
 from tfmds.common.errors import InputError
+from tfmds.detection import inputs
 
 _MODEL = flags.DEFINE_string("model", None, "A folder that tfmds.export wrote.")
+_FOLDER = flags.DEFINE_string("folder", None, "Judge all videos in this folder.")
+_WORKERS = flags.DEFINE_integer("num_workers", 2, "As of tfmds.detect, for --folder.")
+_OTHER = flags.DEFINE_string("other", None, "Another tree, to be compared with this.")
+_ROUNDS = flags.DEFINE_integer("rounds", 2, "How often each tree judges the folder.")
 _TIMES = 3
 
 
@@ -38,9 +53,60 @@ def run(*words: str) -> tuple[float, float, float]:
     return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3
 
 
+def judge_folder(tree: str, model: list[str]) -> tuple[float, float, float, float]:
+    """Seconds until the first row and to the end, CPU seconds, and peak PSS in MB."""
+    began = time.perf_counter()
+    words = [*model, f"--num_workers={_WORKERS.value}", "--csv", _FOLDER.value]
+    run = psutil.Popen(
+        [sys.executable, "-m", "tfmds.detect", *words],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": tree},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    first = 0.0
+    peak = 0
+    os.set_blocking(run.stdout.fileno(), False)
+    rows = b""
+    while run.poll() is None:
+        rows += run.stdout.read() or b""
+        if not first and rows.count(b"\n") > 1:
+            first = time.perf_counter() - began
+        size = 0
+        for process in (run, *run.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                size += process.memory_full_info().pss
+        peak = max(peak, size)
+        time.sleep(0.2)
+    seconds = time.perf_counter() - began
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return first, seconds, usage.ru_utime + usage.ru_stime, peak / 1e6
+
+
+def compare(model: list[str]) -> None:
+    """Prints a row for each run over the folder."""
+    trees = [os.getcwd(), *([_OTHER.value] if _OTHER.value else [])]
+    count = len(inputs.find_videos(_FOLDER.value))
+    print("| tree | first row, s | videos an hour | CPU seconds | peak PSS, MB |")
+    print("| --- | --- | --- | --- | --- |")
+    before = 0.0
+    for _ in range(_ROUNDS.value):
+        for tree in trees:
+            first, seconds, cpu, peak = judge_folder(tree, model)
+            print(
+                f"| {tree} | {first:.1f} | {3600 * count / seconds:.0f} |"
+                f" {cpu - before:.0f} | {peak:.0f} |",
+                flush=True,
+            )
+            before = cpu
+
+
 def main() -> None:
     """Prints a row for each video."""
     model = [f"--model={_MODEL.value}"] if _MODEL.value else []
+    if _FOLDER.value:
+        compare(model)
+        return
     print("| video | seconds | start-up, clock (CPU) | a second, clock (CPU) | MB |")
     print("| --- | --- | --- | --- | --- |")
     for path in app.arguments():

@@ -3,6 +3,11 @@
     python -m benchmarks.serving --model=EXPORT clip.mp4
 
 Starts the service, asks it for a bounded time and prints two tables.
+
+    python -m benchmarks.serving --model=EXPORT --other=OTHER_TREE clip.mp4
+
+Compares the service of this tree with that of another one: videos an hour and the peak
+memory of all processes together (PSS), in turn, --rounds times.
 """
 
 import base64
@@ -10,15 +15,18 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import httpx
 import numpy as np
+import psutil
 from absl import flags
 
 from tfmds.common import app
@@ -29,10 +37,38 @@ _SECONDS = flags.DEFINE_float("seconds", 10, "Time of each measurement.")
 _CLIENTS = flags.DEFINE_multi_integer("clients", [1, 4, 16], "Requests at once.")
 _VIDEOS = flags.DEFINE_integer("videos", 12, "Uploads to be judged.")
 _WORKERS = flags.DEFINE_integer("workers", 1, "As of tfmds.serve.")
+_OTHER = flags.DEFINE_string("other", None, "Another tree, to be compared with this.")
+_ROUNDS = flags.DEFINE_integer("rounds", 2, "How often each tree is measured.")
+
+
+class Memory(threading.Thread):
+    """Looks at the memory of a process and all below it until it ends.
+
+    Attributes:
+      peak: The most at a time, each page counted once (PSS), in bytes.
+    """
+
+    def __init__(self, pid: int):
+        super().__init__(daemon=True)
+        self.peak = 0
+        self._process = psutil.Process(pid)
+
+    def run(self) -> None:
+        while True:
+            size = 0
+            try:
+                found = [self._process, *self._process.children(recursive=True)]
+            except psutil.Error:
+                return
+            for process in found:
+                with contextlib.suppress(psutil.Error):
+                    size += process.memory_full_info().pss
+            self.peak = max(self.peak, size)
+            time.sleep(0.2)
 
 
 @contextlib.contextmanager
-def service(model: str):
+def service(model: str, tree: str = "."):
     with tempfile.TemporaryDirectory() as folder, socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -40,8 +76,13 @@ def service(model: str):
         words = [f"--model={model}", f"--data_dir={folder}", f"--port={port}"]
         words += [f"--workers={_WORKERS.value}", "--uploads_per_minute=1000"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tfmds.serve", *words], stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "tfmds.serve", *words],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": os.path.abspath(tree)},
+            stdout=subprocess.DEVNULL,
         )
+        memory = Memory(process.pid)
+        memory.start()
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300)
         try:
             while True:
@@ -49,7 +90,7 @@ def service(model: str):
                     if client.get("/readyz").status_code == 200:
                         break
                 time.sleep(0.1)
-            yield client
+            yield client, memory
         finally:
             process.terminate()
             process.wait()
@@ -94,10 +135,28 @@ def mean_seconds(function, most: float) -> float:
     return (time.monotonic() - start) / count
 
 
+def compare(path: str) -> None:
+    """Prints a row for each run of a service."""
+    content = pathlib.Path(path).read_bytes()
+    print("| tree | ready after, s | videos an hour | peak PSS, MB |")
+    print("| --- | --- | --- | --- |")
+    for _ in range(_ROUNDS.value):
+        for tree in (os.getcwd(), _OTHER.value):
+            began = time.monotonic()
+            with service(os.path.abspath(_MODEL.value), tree) as (client, memory):
+                ready = time.monotonic() - began
+                done = videos_per_hour(client, content)
+                peak = memory.peak / 1e6
+            print(f"| {tree} | {ready:.1f} | {done:.0f} | {peak:.0f} |", flush=True)
+
+
 def main() -> None:
     if len(app.arguments()) != 1:
         raise InputError("expected one video: python -m benchmarks.serving ... VIDEO")
     path = app.arguments()[0]
+    if _OTHER.value:
+        compare(path)
+        return
     import tensorflow as tf
 
     from tfmds.data import records
@@ -141,7 +200,7 @@ def main() -> None:
         lambda: list(read_tracks(path, chunk_spec=spec)), _SECONDS.value
     )
     judge = mean_seconds(lambda: judging.judge(model, path), _SECONDS.value)
-    with service(_MODEL.value) as client:
+    with service(_MODEL.value) as (client, _):
         print("| one chunk a request | MB | at once | requests/s | 95th percentile |")
         print("| --- | --- | --- | --- | --- |")
         for name, body in bodies.items():
@@ -162,7 +221,7 @@ def main() -> None:
         done = videos_per_hour(client, pathlib.Path(path).read_bytes())
     print("\n| videos | an hour |\n| --- | --- |")
     print(f"| preprocessing alone | {3600 / prepare:.0f} |")
-    print(f"| preprocessing and model, one process | {3600 / judge:.0f} |")
+    print(f"| one reader and the model | {3600 / judge:.0f} |")
     print(f"| the service, {_WORKERS.value} at a time | {done:.0f} |")
 
 
