@@ -2,10 +2,11 @@
 
 import pytest
 
-from tfmds.preprocessing import isolation
+from tfmds.preprocessing import processes
 
 _PROGRAM = """
-import ctypes, os, time
+import ctypes, os, signal, time
+from tfmds.common import messages
 from tfmds.preprocessing import isolation, media, tracks
 
 def come_to_grief(path):
@@ -29,6 +30,38 @@ class Media(media.Media):
                 come_to_grief(self._path)
             yield picture
 
+class Connection:
+    def __init__(self, its):
+        self.its, self.sent = its, 0
+
+    def __getattr__(self, name):
+        return getattr(self.its, name)
+
+    def sendall(self, message):
+        self.sent += b'"segment"' in message[:100]
+        if self.sent == 2 and (name := fault()):
+            # So much of the message is under way when it happens.
+            self.its.sendall(message[: len(message) // 2])
+            if "nonsense" in name:
+                self.its.sendall(bytes(len(message)))
+            while "stopped" in name:
+                time.sleep(1000)
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.its.sendall(message)
+
+def fault():
+    return path if "handing over" in path else ""
+
+class TrackReader(tracks.TrackReader):
+    def __init__(self, its_path, *args):
+        global path
+        super().__init__(its_path, *args)
+        path = its_path
+
+path = ""
+connect = messages.connection
+messages.connection = lambda: Connection(connect())
+isolation.TrackReader = TrackReader
 tracks.Media = Media
 isolation.serve()
 """
@@ -36,8 +69,12 @@ isolation.serve()
 
 @pytest.fixture
 def faulty(monkeypatch):
-    """Files with segfault, exit, hang or memory in their names do what these say."""
-    isolation.close_idle()
-    monkeypatch.setattr(isolation, "_PROGRAM", _PROGRAM)
+    """Files with segfault, exit, hang or memory in their names do what these say.
+
+    Those with "handing over" kill the process in the middle of the second segment, send
+    it with nonsense in it, or stop there.
+    """
+    processes.close_all()
+    monkeypatch.setattr(processes, "_PROGRAM", _PROGRAM)
     yield
-    isolation.close_idle()
+    processes.close_all()

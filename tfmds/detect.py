@@ -9,10 +9,10 @@ Exit codes: 0 all judged and none called fake, 1 at least one called fake, 2 bad
 3 at least one could not be judged.
 """
 
-import dataclasses
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from tfmds.common import app, provenance
 from tfmds.common.errors import InputError
@@ -21,6 +21,10 @@ from tfmds.detection.config import DetectConfig
 from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.exporting import export_info
+from tfmds.exporting.export_info import ExportInfo
+
+if TYPE_CHECKING:
+    from tfmds.detection.judging import Model
 
 
 def main(config: DetectConfig) -> int:
@@ -32,7 +36,7 @@ def main(config: DetectConfig) -> int:
             "no video was named; expected files or folders:"
             " python -m tfmds.detect --model=EXPORT VIDEO..."
         )
-    setup, info = _setup(config)
+    load, info = _model(config)
     info.spec.hop_frames(config.hop)
     paths, num_bad_inputs = inputs.find_all(app.arguments(), config.list)
     run = config.output_dir and results.Results(
@@ -61,7 +65,7 @@ def main(config: DetectConfig) -> int:
             "versions": provenance.versions("tensorflow", "mtcnn", "av"),
         }
         report = VideoReport(config.report, rows)
-    for judgement in _judge(todo, setup, info, config) if todo else ():
+    for judgement in _judge(todo, load, info, config) if todo else ():
         if report:
             report.add(judgement)
         if run:
@@ -79,35 +83,43 @@ def main(config: DetectConfig) -> int:
     return results.exit_code(outcomes.values(), num_bad_inputs)
 
 
-def _setup(config: DetectConfig) -> tuple[pool.JudgingConfig, export_info.ExportInfo]:
-    setup = pool.JudgingConfig(
-        hop_seconds=config.hop, tracks=TrackChoice.parse(config.tracks)
-    )
-    if not config.server:
-        # TensorFlow starts slowly: a wrong command is told without it.
-        folder = export_info.find(config.model)
-        setup = dataclasses.replace(setup, model=os.fspath(folder))
-        return setup, export_info.read_info(folder)
-    from tfmds.detection import remote
+def _model(config: DetectConfig) -> tuple[Callable[[], "Model"], ExportInfo]:
+    """What loads the model, and what is known of it before."""
+    if config.server:
+        from tfmds.detection import remote
 
-    setup = dataclasses.replace(setup, server=config.server)
-    return setup, remote.connect(config.server)
+        model = remote.connect(config.server)
+        return lambda: model, model
+    # TensorFlow starts slowly: a wrong command is told without it.
+    folder = export_info.find(config.model)
+
+    def load() -> "Model":
+        from tfmds.exporting import saved_model
+
+        return saved_model.load(folder)
+
+    return load, export_info.read_info(folder)
 
 
 def _judge(
     paths: list[str],
-    setup: pool.JudgingConfig,
-    info: export_info.ExportInfo,
+    load: Callable[[], "Model"],
+    info: ExportInfo,
     config: DetectConfig,
 ) -> Iterator[VideoJudgement]:
     for note in info.threshold.notes:
         print(f"note: {note}", file=sys.stderr)
     cores = len(os.sched_getaffinity(0))
     num_workers = min(config.num_workers or cores, len(paths))
-    setup = dataclasses.replace(setup, num_threads=max(1, cores // num_workers))
     with terminal.Terminal(len(paths), config.form) as shown:
         for judgement in pool.judge_all(
-            paths, setup, info.threshold, num_workers, shown.progress
+            paths,
+            load,
+            num_workers,
+            shown.progress,
+            hop_seconds=config.hop,
+            tracks=TrackChoice.parse(config.tracks),
+            num_threads=max(1, cores // num_workers),
         ):
             shown.show(judgement)
             yield judgement

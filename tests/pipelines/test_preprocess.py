@@ -21,7 +21,7 @@ from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest
 from tfmds.data.records import TrackSegment
-from tfmds.preprocessing import isolation
+from tfmds.preprocessing import processes
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.tracks import Summary
 
@@ -409,7 +409,7 @@ def test_two_workers_of_a_dask_cluster_give_the_same_bytes(
                 "--runner=DaskRunner", f"--dask_scheduler_file={dask_cluster}"
             ],
         )  # fmt: skip
-        readers = client.run(lambda: len(isolation._idle))
+        readers = client.run(lambda: len(processes._idle))
     assert contents(tmp_path / "out") == contents(made)
     # Each worker has read videos.
     assert list(readers.values()) == [1, 1]

@@ -5,7 +5,7 @@ import pytest
 from tests import media as make
 from tests.faults import faulty  # noqa: F401
 from tfmds import spec
-from tfmds.preprocessing import isolation, tracks
+from tfmds.preprocessing import isolation, processes, tracks
 from tfmds.preprocessing.config import PreprocessingConfig
 
 
@@ -48,3 +48,51 @@ def test_a_fault_costs_one_video(head, tmp_path, fault, reason):
     segments, summary = read(isolation.read_tracks(path))
     assert (segments, summary.status) == ([], spec.DECODE_ERROR)
     assert reason in summary.reason
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize(
+    ("fault", "seconds", "reason"),
+    [
+        ("killed", 300, "was killed (SIGKILL)"),
+        ("nonsense", 300, "sent what nobody understands"),
+        ("stopped", 20, "made no headway for 20 s"),
+    ],
+)
+def test_a_process_that_ends_while_it_hands_over_has_handed_over_nothing(
+    head, tmp_path, fault, seconds, reason
+):
+    path = tmp_path / f"{fault} handing over.mp4"
+    os.link(head, path)
+    options = PreprocessingConfig(max_record_seconds=1, video_timeout_seconds=seconds)
+    segments, summary = read(isolation.read_tracks(path, options))
+    assert (segments, summary.status) == ([], spec.DECODE_ERROR)
+    assert reason in summary.reason
+    segments, summary = read(isolation.read_tracks(head))
+    assert (len(segments), summary.status) == (1, spec.OK)
+
+
+def test_a_process_that_is_killed_before_it_begins_is_replaced(head):
+    processes.close_all()
+    processes.start(2, 0)
+    for process in processes._idle:
+        process.kill()
+    segments, summary = read(isolation.read_tracks(head))
+    assert (len(segments), summary.status) == (1, spec.OK)
+
+
+def test_another_thread_stops_the_reading(head):
+    reader = isolation.read_tracks(head, on_progress=lambda _: reader.stop())
+    segments, summary = read(reader)
+    assert (segments, summary.status) == ([], spec.DECODE_ERROR)
+
+
+def test_what_the_file_states_is_told_before_anything_is_decoded(head):
+    told = []
+    reader = isolation.read_tracks(
+        head, on_opened=told.append, on_progress=told.append, max_seconds=60
+    )
+    read(reader)
+    assert (told[0].width, told[0].height) == (320, 240)
+    assert told[0].seconds == pytest.approx(2.5, abs=0.1)
+    assert told[1:] == sorted(told[1:])

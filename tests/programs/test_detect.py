@@ -1,7 +1,6 @@
 """The program as a user runs it."""
 
 import csv
-import multiprocessing
 import os
 import pathlib
 import shutil
@@ -13,8 +12,11 @@ import time
 import pytest
 
 from tests.conftest import run_program
+from tests.faults import faulty  # noqa: F401
 from tfmds.detection import pool
-from tfmds.exporting import export_info
+from tfmds.exporting import saved_model
+from tfmds.preprocessing import processes
+from tfmds.preprocessing.config import PreprocessingConfig
 
 
 def detect(*words: object) -> subprocess.CompletedProcess:
@@ -72,22 +74,24 @@ def test_a_folder_is_judged_once_and_a_killed_run_goes_on(export_dir, folder, tm
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("faulty")
 def test_a_process_that_dies_or_hangs_costs_its_video_only(
     export_dir, folder, tmp_path
 ):
-    model = str(export_info.find(export_dir))
-    threshold = export_info.read_info(model).threshold
-    # Whoever opens a pipe without a writer waits for ever.
-    os.mkfifo(tmp_path / "hangs.mp4")
+    shutil.copy(folder / "a.mp4", tmp_path / "hangs.mp4")
     paths = [str(folder / "a.mp4"), str(folder / "b.mp4"), str(tmp_path / "hangs.mp4")]
 
     def crash(path: str, *_) -> None:
         if path == paths[0]:
-            for child in multiprocessing.active_children():
-                child.kill()
+            for process in processes._busy:
+                process.kill()
 
     died, good, hung = pool.judge_all(
-        paths, pool.JudgingConfig(model), threshold, 1, crash, max_idle_seconds=20
+        paths,
+        lambda: saved_model.load(export_dir),
+        1,
+        crash,
+        options=PreprocessingConfig(video_timeout_seconds=20),
     )
     assert (died.path, died.status) == (paths[0], "decode_error")
     assert "SIGKILL" in died.reason

@@ -3,25 +3,26 @@
 import json
 import os
 import pathlib
-import sys
 import time
 
-from tfmds.serving import jobs, messages
+from tfmds.common import messages
+from tfmds.serving import jobs
 
 
 def main():
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    connection = messages.connection()
 
     def say(header):
-        sink.write(messages.pack(header))
-        sink.flush()
+        connection.sendall(messages.pack(header))
 
     say({"kind": "ready", "version": 1, "model_id": "m", "signature_def": {}})
     while True:
         try:
-            header, _ = messages.read(source)
+            header, _ = messages.receive(connection)
         except EOFError:
             return
+        if header["kind"] == "stop":
+            continue
         name, number = header["name"], header["id"]
         # Dies of something else, once, before it looks at the video.
         lucky = pathlib.Path(header["folder"], "was here")
@@ -32,13 +33,9 @@ def main():
         if name == "crash":
             os._exit(1)
         if name == "garbage":
-            sink.write(b"\xff" * 100)
-            sink.flush()
+            connection.sendall(b"\xff" * 100)
         while name in ("hang", "garbage"):
             time.sleep(1)
-        if name == "broken":
-            say({"kind": "answer", "id": number, "error": "no memory", "broken": True})
-            continue
         if name == "fail":
             say({"kind": "answer", "id": number, "error": "it is too long"})
             continue

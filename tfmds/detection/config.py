@@ -46,8 +46,8 @@ class DetectConfig:
     )
     num_workers: int = setting(
         0,
-        "Videos that are judged at a time, a process each, some 1.5 GB of memory each;"
-        " 0: one a core.",
+        "Videos that are read at a time, a process each, some 1 GB of memory each; 0:"
+        " one a core.",
         low=0,
     )
 

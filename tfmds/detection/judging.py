@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -14,8 +15,9 @@ from tfmds.data.manifest import Video
 from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
+from tfmds.preprocessing import isolation
 from tfmds.preprocessing.config import PreprocessingConfig
-from tfmds.preprocessing.tracks import read_tracks
+from tfmds.preprocessing.isolation import IsolatedTrackReader
 
 # Chunks that go through the network together, at most.
 _BATCH_SIZE = 8
@@ -34,6 +36,22 @@ class Model(Protocol):
         """Distance of each track record of one chunk, float `[n]`."""
 
 
+class SharedModel:
+    """A model that several threads ask in turn, so that its work takes memory once."""
+
+    def __init__(self, model: Model):
+        self.spec = model.spec
+        self.threshold = model.threshold
+        self.model_id = model.model_id
+        self._model = model
+        self._lock = threading.Lock()
+
+    def distances(self, examples: Sequence[bytes]) -> np.ndarray:
+        """Distance of each track record of one chunk, float `[n]`."""
+        with self._lock:
+            return self._model.distances(examples)
+
+
 def judge(
     model: Model,
     path: str,
@@ -47,7 +65,8 @@ def judge(
 ) -> VideoJudgement:
     """Looks at a video and says what the model makes of it.
 
-    A video that cannot be used raises nothing: its status tells why.
+    A process of its own reads the file (`preprocessing.isolation`). A video that
+    cannot be used raises nothing: its status tells why.
 
     Args:
       model: Whom to ask.
@@ -62,16 +81,41 @@ def judge(
 
     Raises:
       InputError: The hop is none, or the model cannot be asked.
+      StartError: No process can be started.
     """
-    tracks = tracks or TrackChoice()
-    hop_frames = model.spec.hop_frames(hop_seconds)
-    reader = read_tracks(
+    reader = isolation.read_tracks(
         path,
         options,
         chunk_spec=model.spec,
         num_threads=num_threads,
         on_progress=on_progress,
     )
+    return judge_tracks(
+        model, path, reader, on_chunk=on_chunk, hop_seconds=hop_seconds, tracks=tracks
+    )
+
+
+def judge_tracks(
+    model: Model,
+    path: str,
+    reader: IsolatedTrackReader,
+    *,
+    on_chunk: Callable[[JudgedChunk], None] = lambda _: None,
+    hop_seconds: float = 1.0,
+    tracks: TrackChoice | None = None,
+) -> VideoJudgement:
+    """Says what the model makes of the tracks of a video; as `judge`.
+
+    Args:
+      model: Whom to ask.
+      path: The video, for the judgement.
+      reader: Who reads it, with the spec of the model.
+      on_chunk: As in `judge`.
+      hop_seconds: As in `judge`.
+      tracks: As in `judge`.
+    """
+    tracks = tracks or TrackChoice()
+    hop_frames = model.spec.hop_frames(hop_seconds)
     chunks: list[JudgedChunk] = []
     left_out: list[JudgedChunk] = []
     for segment in reader:

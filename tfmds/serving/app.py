@@ -40,17 +40,14 @@ def create_app(
     """
     metrics = Metrics()
     queue = Queue(Jobs(settings.data_dir), settings, metrics)
-    predictor = Worker(_worker_settings(settings, judges=False), on_failure)
-    judges = [
-        Worker(_worker_settings(settings, judges=True), on_failure)
-        for _ in range(settings.workers)
-    ]
+    worker = Worker(_worker_settings(settings), on_failure)
     logins = guard.RateLimit(_LOGINS_PER_MINUTE)
 
     @contextlib.asynccontextmanager
     async def lifespan(_):
-        processes = _start(worker.run() for worker in (predictor, *judges))
-        work = _start([*(queue.work(worker) for worker in judges), queue.sweep()])
+        processes = _start([worker.run()])
+        judging = (queue.work(worker) for _ in range(settings.workers))
+        work = _start([*judging, queue.sweep()])
         yield
         # First those who would take the end of a process for a crash.
         await _stop(work)
@@ -65,7 +62,7 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
     )
-    app.include_router(rest.router(settings, predictor, metrics))
+    app.include_router(rest.router(settings, worker, metrics))
     app.include_router(videos.router(settings, queue))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
@@ -79,7 +76,7 @@ def create_app(
         """What the page should know before it sends anything."""
         return {
             "model": MODEL_NAME,
-            "is_ready": all(worker.ready.is_set() for worker in judges),
+            "is_ready": worker.ready.is_set(),
             "needs_token": bool(settings.token),
             "is_known": guard.is_known(settings, request.headers),
             "max_upload_mb": settings.max_upload_mb,
@@ -116,14 +113,14 @@ def create_app(
     @app.get("/readyz")
     def readyz():
         """Whether it can be asked."""
-        if not all(worker.ready.is_set() for worker in (predictor, *judges)):
+        if not worker.ready.is_set():
             return guard.error(503, "the model is being loaded", {"retry-after": "5"})
         return {"status": "ok"}
 
     @app.get("/metrics")
     async def metrics_page():
         """Figures for Prometheus."""
-        metrics.workers.set(sum(w.num_started for w in (predictor, *judges)))
+        metrics.workers.set(worker.num_started)
         metrics.queued.set(queue.jobs.count(jobs.QUEUED))
         metrics.running.set(queue.jobs.count(jobs.RUNNING))
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
@@ -138,7 +135,7 @@ def create_app(
         return guard.error(400, f"cannot read {', '.join(sorted(names))}")
 
     app.add_middleware(guard.Guard, settings=settings, metrics=metrics)
-    app.state.predictor, app.state.judges = predictor, judges
+    app.state.worker = worker
     return app
 
 
@@ -152,9 +149,9 @@ async def _stop(tasks: list[asyncio.Task]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _worker_settings(settings: ServingConfig, judges: bool) -> dict[str, Any]:
+def _worker_settings(settings: ServingConfig) -> dict[str, Any]:
     return {
-        "judges": judges,
+        "workers": settings.workers,
         "model": settings.model,
         "batch_size": settings.batch_size,
         "batch_window_ms": settings.batch_window_ms,

@@ -57,7 +57,7 @@ class ServingConfig:
         10.0, "Largest picture, in millions of pixels.", low=0
     )
     workers: int = setting(
-        1, "Videos that are judged at the same time, a process each.", low=1
+        1, "Videos that are read at the same time, a process each.", low=1
     )
     max_queued: int = setting(100, "Videos that wait; more get 503.", low=1)
     max_uploads: int = setting(8, "Uploads at the same time; more get 503.", low=1)
@@ -66,7 +66,7 @@ class ServingConfig:
     )
     max_job_seconds: float = setting(1800.0, "Time for one video, in seconds.", low=0)
     max_job_mb: int = setting(
-        4096, "Memory one video may take beyond the model, in megabytes.", low=1
+        4096, "Memory that reading one video may take, in megabytes.", low=1
     )
     keep_hours: float = setting(
         24.0, "Uploads and results are deleted after so many hours.", low=0

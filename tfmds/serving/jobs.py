@@ -4,10 +4,10 @@ import asyncio
 import dataclasses
 import fcntl
 import pathlib
-import shutil
 import sqlite3
 import time
 
+from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.serving.config import ServingConfig
 from tfmds.serving.metrics import Metrics
@@ -143,7 +143,7 @@ class Jobs:
     def delete(self, job_id: str) -> None:
         """Forgets a job and all its files."""
         self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
-        shutil.rmtree(self.folder(job_id), ignore_errors=True)
+        files.remove_folder(self.folder(job_id))
 
     def count(self, state: str) -> int:
         """Jobs in a state."""
@@ -174,11 +174,12 @@ class Jobs:
             ),
         )
         self._db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+        files.clear_removed(self._root / "videos")
         # Uploads that were broken off.
         known = {row["id"] for row in self._db.execute("SELECT id FROM jobs")}
         for folder in (self._root / "videos").glob("*"):
             if folder.name not in known:
-                shutil.rmtree(folder, ignore_errors=True)
+                files.remove_folder(folder)
 
     def _one(self, query: str, *values) -> Job | None:
         row = self._db.execute(query, values).fetchone()
@@ -199,8 +200,8 @@ class Queue:
         self._settings = settings
         self._metrics = metrics
         self._changed = asyncio.Event()
-        # Who works on which job.
-        self._workers: dict[str, Worker] = {}
+        # What is asked about running jobs.
+        self._asked: dict[str, asyncio.Future] = {}
 
     def notify(self) -> None:
         """Wakes who waits for a change."""
@@ -218,8 +219,8 @@ class Queue:
     def delete(self, job_id: str) -> None:
         """Forgets a job; one that is at work is stopped."""
         self.jobs.delete(job_id)
-        if job_id in self._workers:
-            self._workers[job_id].kill()
+        if job_id in self._asked:
+            self._asked[job_id].cancel()
         self.notify()
 
     async def work(self, worker: Worker) -> None:
@@ -232,11 +233,9 @@ class Queue:
                 continue
             start = time.monotonic()
             self.progress[job.id] = 0.0
-            self._workers[job.id] = worker
             self.notify()
             error = await self._judge(worker, job)
             self.progress.pop(job.id, None)
-            self._workers.pop(job.id, None)
             if self.jobs.get(job.id) is None:
                 # Deleted meanwhile, perhaps while its result was written.
                 self.jobs.delete(job.id)
@@ -258,34 +257,38 @@ class Queue:
             await asyncio.sleep(max(1, min(_SWEEP_SECONDS, kept)))
 
     async def _judge(self, worker: Worker, job: Job) -> str | None:
-        """Answers why it failed, empty where it did not, None where it never began."""
-        has_begun = False
+        """Why it failed; empty where it did not, None where it has another turn."""
 
         def on_progress(header) -> None:
-            nonlocal has_begun
-            has_begun = True
             self.progress[job.id] = header["progress"]
             self.notify()
 
-        asked = {
+        question = {
             "kind": "judge",
             "folder": str(self.jobs.folder(job.id)),
             "name": job.name,
             "digest": job.digest,
         }
         limit = self._settings.max_job_seconds
+        asked = asyncio.ensure_future(worker.ask(question, on_progress=on_progress))
+        self._asked[job.id] = asked
         try:
-            answer, _ = await asyncio.wait_for(
-                worker.ask(asked, on_progress=on_progress), limit
-            )
-        except asyncio.TimeoutError:
-            worker.kill()
-            return f"the video took longer than {limit:g} seconds, and was given up"
+            await asyncio.wait([asked], timeout=limit)
+            if not asked.done():
+                asked.cancel()
+                await asyncio.wait([asked])
+            await worker.stopped()
+            if asked.cancelled() and self.jobs.get(job.id) is not None:
+                return f"the video took longer than {limit:g} seconds, and was given up"
+            if asked.cancelled():
+                return "it was deleted"
+            answer, _ = asked.result()
         except WorkerDied:
-            # It died of something else where it never looked at this video.
-            if not has_begun and job.attempts < _MAX_ATTEMPTS:
+            # It decodes no video, and others were at work in it: none is to blame yet.
+            if job.attempts < _MAX_ATTEMPTS:
                 return None
             return "the analysis crashed on this video; its file may be damaged"
-        if "broken" in answer:
-            worker.kill()
+        finally:
+            del self._asked[job.id]
+            asked.cancel()
         return answer.get("error", "")

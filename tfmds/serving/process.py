@@ -1,4 +1,4 @@
-"""A worker as the service sees it: started, asked, killed, replaced."""
+"""The process with the model as the service sees it: started, asked, replaced."""
 
 import asyncio
 import contextlib
@@ -6,16 +6,19 @@ import itertools
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from tfmds.serving import messages
+from tfmds.common import messages
 
 # What Python runs as a worker.
 PROGRAM = ("-m", "tfmds.serving.worker")
 # Seconds before a worker is replaced that died while it loaded the model.
 _PAUSE = 2.0
+# Seconds until it must have stopped what nobody waits for any more.
+_STOP_SECONDS = 10.0
 
 
 class WorkerDied(Exception):
@@ -44,9 +47,11 @@ class Worker:
         self._settings = settings
         self._on_failure = on_failure
         self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
         self._numbers = itertools.count()
         self._calls: dict[int, tuple[asyncio.Future, Callable | None]] = {}
         self._lock = asyncio.Lock()
+        self._stopping: set[asyncio.Task] = set()
 
     async def run(self) -> None:
         """Starts the process, and another when it has died, until cancelled."""
@@ -63,6 +68,9 @@ class Worker:
     ) -> tuple[messages.Header, bytes]:
         """Sends a message and waits for the answer to it.
 
+        Where this is cancelled the process stops what it was asked; one that does not
+        is ended.
+
         Args:
           header: What is asked.
           payload: What belongs to it.
@@ -76,16 +84,38 @@ class Worker:
         number = next(self._numbers)
         future = asyncio.get_running_loop().create_future()
         self._calls[number] = future, on_progress
+        future.add_done_callback(lambda _: self._calls.pop(number, None))
         try:
-            async with self._lock:
-                stdin = self._process.stdin
-                stdin.write(messages.pack({**header, "id": number}, payload))
-                await stdin.drain()
-            return await future
+            await self._send({**header, "id": number}, payload)
+            return await asyncio.shield(future)
         except (ConnectionError, RuntimeError) as e:
+            future.cancel()
             raise WorkerDied from e
-        finally:
-            self._calls.pop(number, None)
+        except asyncio.CancelledError:
+            task = asyncio.create_task(self._stop(number, future))
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+            raise
+
+    async def _send(self, header: messages.Header, payload: bytes = b"") -> None:
+        async with self._lock:
+            self._writer.write(messages.pack(header, payload))
+            await self._writer.drain()
+
+    async def _stop(self, number: int, future: asyncio.Future) -> None:
+        try:
+            await self._send({"kind": "stop", "id": number})
+            await asyncio.wait_for(future, _STOP_SECONDS)
+        except asyncio.TimeoutError:
+            self.kill()
+        except (ConnectionError, RuntimeError, WorkerDied):
+            # Then it has stopped for sure.
+            future.cancel()
+
+    async def stopped(self) -> None:
+        """Waits until what was given up has ended."""
+        while self._stopping:
+            await asyncio.wait(self._stopping)
 
     def kill(self) -> None:
         """Ends the process now; another takes its place."""
@@ -99,18 +129,20 @@ class Worker:
         """One process from start to end; answers whether it was ever ready."""
         was_ready = False
         self.num_started += 1
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *PROGRAM),
-            json.dumps(self._settings),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-            # Ctrl-C is the service's to answer.
-            start_new_session=True,
-        )
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *PROGRAM),
+                json.dumps(self._settings),
+                stdin=theirs,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+                # Ctrl-C is the service's to answer.
+                start_new_session=True,
+            )
+        reader, self._writer = await asyncio.open_connection(sock=ours)
         try:
             while True:
-                header, payload = await messages.read_async(self._process.stdout)
+                header, payload = await messages.receive_async(reader)
                 if header["kind"] == "ready":
                     self.about, was_ready = header, True
                     self.ready.set()
@@ -118,11 +150,12 @@ class Worker:
                     self._on_failure(header["error"])
                 else:
                     self._hear(header, payload)
-        except (EOFError, ValueError, KeyError, TypeError):
+        except (EOFError, ConnectionError, ValueError, KeyError, TypeError):
             return was_ready
         finally:
             self.kill()
-            for future, _ in self._calls.values():
+            self._writer.close()
+            for future, _ in list(self._calls.values()):
                 if not future.done():
                     future.set_exception(WorkerDied())
             await asyncio.shield(self._process.wait())

@@ -2,44 +2,74 @@
 
     python -m tfmds.serving.worker '{"model": "EXPORT", ...}'
 
-The service starts it and replaces it when it dies. It reads messages from standard
-input: `predict` with the body of a request, `judge` with the folder of an upload.
+The service starts it and replaces it when it dies. On the socket that is its standard
+input it is asked to `predict`, with the body of a request, to `judge`, with the folder
+of an upload, and to `stop` that. It decodes no upload itself: processes of their own
+read them (`preprocessing.isolation`).
 """
 
-import contextlib
-import dataclasses
 import json
 import math
 import os
 import pathlib
 import queue
 import resource
+import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
-from tfmds.common import remote_paths
+from tfmds.common import messages, remote_paths
 from tfmds.common.errors import InputError
-from tfmds.serving import messages
+from tfmds.preprocessing import processes
+from tfmds.preprocessing.config import PreprocessingConfig
+
+if TYPE_CHECKING:
+    from tfmds.preprocessing.isolation import IsolatedTrackReader, Stated
+
+# What a process that reads videos takes before it has one, in MB.
+_READER_MB = 1000
+# Who asks the service something waits; who uploaded a video waits anyway.
+_NICENESS = 5
 
 _Item = tuple[messages.Header, Any]
 
 
-class Worker:
-    """Reads messages in a thread, works in the main one."""
+class _Stopped(Exception):
+    """Nobody waits any more for what was asked."""
 
-    def __init__(self, settings: dict[str, Any], source: BinaryIO, sink: BinaryIO):
+
+class Worker:
+    """Reads messages in a thread, predicts in the main one, judges in others."""
+
+    def __init__(self, settings: dict[str, Any], connection: socket.socket):
         self._settings = settings
-        self._source = source
-        self._sink = sink
+        self._connection = connection
         self._lock = threading.Lock()
         self._items: queue.Queue[_Item] = queue.Queue()
+        most = settings["max_job_mb"]
+        self._options = PreprocessingConfig(
+            max_pixels=int(settings["max_megapixels"] * 1e6),
+            max_duration_seconds=math.ceil(settings["max_video_seconds"]) + 1,
+            max_memory_mb=most and most + _READER_MB,
+        )
+        # A thread's niceness is that of the processes it starts, and not the model's.
+        self._judges = ThreadPoolExecutor(
+            settings["workers"], initializer=os.nice, initargs=(_NICENESS,)
+        )
+        # Readers of the videos that are judged, by the number of the message.
+        self._readers: dict[int, IsolatedTrackReader] = {}
+        self._stopped: set[int] = set()
 
     def run(self) -> None:
         """Loads the model and works until the service is gone."""
+        self._judges.submit(
+            processes.start, self._settings["workers"], self._options.max_memory_mb
+        )
+        from tfmds.detection.judging import SharedModel
         from tfmds.exporting import saved_model
         from tfmds.serving import predict
 
@@ -48,6 +78,7 @@ class Worker:
         except InputError as e:
             self._say({"kind": "failed", "error": str(e)})
             return
+        self._judging_model = SharedModel(self._model)
         path, version = _find_saved_model(self._settings["model"])
         self._signatures, said = predict.read_signatures(path)
         self._warm_up()
@@ -63,9 +94,6 @@ class Worker:
         waiting: list[_Item] = []
         while True:
             header, content = waiting.pop(0) if waiting else self._items.get()
-            if header["kind"] == "judge":
-                self._judge(header)
-                continue
             batch, waiting = self._gather((header, content), waiting)
             answers = predict.run(
                 self._model,
@@ -77,16 +105,9 @@ class Worker:
 
     def _warm_up(self) -> None:
         """First calls are slow; nobody should wait for them."""
-        import numpy as np
         import tensorflow as tf
 
         chunk_spec = self._model.spec
-        if self._settings["judges"]:
-            from tfmds.preprocessing.detector import shared_detector
-            from tfmds.preprocessing.mfcc import mfcc
-
-            shared_detector().detect([np.zeros((270, 480, 3), np.uint8)] * 2, 0.9)
-            mfcc(np.zeros(chunk_spec.sample_rate), chunk_spec)
         side = chunk_spec.crop_size
         shape = [1, chunk_spec.num_frames, side, side, 3]
         self._model.signatures["serving_default"](
@@ -100,12 +121,15 @@ class Worker:
 
         while True:
             try:
-                header, body = messages.read(self._source)
+                header, body = messages.receive(self._connection)
             except EOFError:
                 # The service is gone: nobody waits for what is being done.
                 os._exit(0)
             if header["kind"] == "judge":
-                self._items.put((header, None))
+                self._judges.submit(self._judge, header)
+                continue
+            if header["kind"] == "stop":
+                self._stop(header["id"])
                 continue
             try:
                 request = predict.parse(body, self._signatures, self._model.spec)
@@ -143,75 +167,80 @@ class Worker:
 
     def _judge(self, asked: messages.Header) -> None:
         """Writes what is said of a video beside it."""
-        from tfmds.common import files
-        from tfmds.detection import judging
-        from tfmds.preprocessing.config import PreprocessingConfig
-        from tfmds.reporting import video_page
-        from tfmds.serving import jobs
-
-        options = PreprocessingConfig(
-            max_pixels=int(self._settings["max_megapixels"] * 1e6),
-            max_duration_seconds=math.ceil(self._settings["max_video_seconds"]) + 1,
-        )
-        self._say({"kind": "progress", "id": asked["id"], "progress": 0.0})
-        folder = pathlib.Path(asked["folder"])
-        path = str(folder / jobs.UPLOAD_FILE)
         try:
-            with _limited_memory(self._settings["max_job_mb"]):
-                seconds = self._check(path)
-                judgement = judging.judge(
-                    self._model,
-                    path,
-                    options,
-                    on_progress=lambda read: self._tell(asked, read, seconds),
-                )
-                # The place on this machine is nobody's business.
-                judgement = dataclasses.replace(judgement, path=asked["name"])
-                provenance = {"file": f"sha256:{asked['digest']}"}
-                page = video_page.video_page(judgement, provenance)
-                files.write_text(folder / jobs.REPORT_FILE, page)
-                details = json.dumps(video_page.details(judgement), allow_nan=False)
-                files.write_text(folder / jobs.DETAILS_FILE, details)
-                files.write_json(folder / jobs.RESULT_FILE, judgement.to_json())
-        except InputError as e:
+            self._write_judgement(asked)
+        except (InputError, _Stopped) as e:
             self._answer(asked, e, 0)
         except Exception:
             traceback.print_exc()
-            reason = (
-                "the analysis failed on this video; its file may be damaged, or need"
-                " more memory than it may take"
-            )
-            # What else is broken in here nobody knows: the service ends this process.
-            self._say(
-                {"kind": "answer", "id": asked["id"], "error": reason, "broken": True}
-            )
+            reason = "the service failed at this video; its log tells the operator why"
+            self._answer(asked, RuntimeError(reason), 0)
         else:
             self._answer(asked, b"", 0)
+        self._stopped.discard(asked["id"])
 
-    def _check(self, path: str) -> float:
-        """Looks at what the file states, before anything is decoded.
+    def _write_judgement(self, asked: messages.Header) -> None:
+        from tfmds.common import files
+        from tfmds.detection import judging
+        from tfmds.preprocessing import isolation
+        from tfmds.reporting import video_page
+        from tfmds.serving import jobs
 
-        Returns:
-          Its length in seconds, 0 where it is not stated.
+        self._say({"kind": "progress", "id": asked["id"], "progress": 0.0})
+        folder = pathlib.Path(asked["folder"])
+        length = 0.0
+
+        def on_opened(stated: "Stated") -> None:
+            nonlocal length
+            length = stated.seconds
+            self._check(stated)
+
+        def check(*_) -> None:
+            if asked["id"] in self._stopped:
+                raise _Stopped
+
+        reader = isolation.read_tracks(
+            folder / jobs.UPLOAD_FILE,
+            self._options,
+            chunk_spec=self._model.spec,
+            on_progress=lambda read: self._tell(asked, read, length),
+            on_opened=on_opened,
+        )
+        self._readers[asked["id"]] = reader
+        try:
+            check()
+            # The place on this machine is nobody's business.
+            judgement = judging.judge_tracks(
+                self._judging_model, asked["name"], reader, on_chunk=check
+            )
+            check()
+        finally:
+            del self._readers[asked["id"]]
+        provenance = {"file": f"sha256:{asked['digest']}"}
+        page = video_page.video_page(judgement, provenance)
+        files.write_text(folder / jobs.REPORT_FILE, page)
+        details = json.dumps(video_page.details(judgement), allow_nan=False)
+        files.write_text(folder / jobs.DETAILS_FILE, details)
+        files.write_json(folder / jobs.RESULT_FILE, judgement.to_json())
+
+    def _stop(self, number: int) -> None:
+        self._stopped.add(number)
+        if (reader := self._readers.get(number)) is not None:
+            reader.stop()
+
+    def _check(self, stated: "Stated") -> None:
+        """Looks at what a file states, before anything is decoded.
 
         Raises:
           InputError: It is too long, or its pictures are too large.
         """
-        import av
-
-        # What cannot be read gets its status later.
-        with contextlib.suppress(av.FFmpegError, OSError), av.open(path) as file:
-            most = self._settings["max_megapixels"] * 1e6
-            for stream in file.streams.video:
-                if stream.width * stream.height > most:
-                    raise InputError(
-                        f"its picture has {stream.width} x {stream.height} pixels,"
-                        f" more than {most / 1e6:g} million are not looked at"
-                    )
-            seconds = (file.duration or 0) / av.time_base
-            self._check_length(seconds)
-            return seconds
-        return 0.0
+        most = self._settings["max_megapixels"] * 1e6
+        if stated.width * stated.height > most:
+            raise InputError(
+                f"its picture has {stated.width} x {stated.height} pixels, more than"
+                f" {most / 1e6:g} million are not looked at"
+            )
+        self._check_length(stated.seconds)
 
     def _check_length(self, seconds: float) -> None:
         most = self._settings["max_video_seconds"]
@@ -238,25 +267,7 @@ class Worker:
 
     def _say(self, header: messages.Header, payload: bytes = b"") -> None:
         with self._lock:
-            self._sink.write(messages.pack(header, payload))
-            self._sink.flush()
-
-
-@contextlib.contextmanager
-def _limited_memory(megabytes: int) -> Iterator[None]:
-    """So much more than the process has now may be allocated meanwhile."""
-    status = pathlib.Path("/proc/self/status")
-    if not megabytes or not status.exists():
-        yield
-        return
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    now = int(lines["VmData"].split()[0]) * 1024
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (now + megabytes * 1_000_000, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+            self._connection.sendall(messages.pack(header, payload))
 
 
 def _find_saved_model(export_dir: str) -> tuple[bytes, int]:
@@ -269,17 +280,12 @@ def _find_saved_model(export_dir: str) -> tuple[bytes, int]:
 
 
 def main() -> None:
-    """Takes the two pipes for itself; whatever prints, prints to standard error."""
+    """Takes the socket for itself; whatever prints, prints to standard error."""
     # A crash would leave a file of all its memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
+    connection = messages.connection()
     remote_paths.register()
-    settings = json.loads(sys.argv[1])
-    # Who asks the service something waits; who uploaded a video waits anyway.
-    os.nice(5 if settings["judges"] else 0)
-    Worker(settings, source, sink).run()
+    Worker(json.loads(sys.argv[1]), connection).run()
 
 
 if __name__ == "__main__":
