@@ -22,6 +22,7 @@ from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.exporting import export_info
 from tfmds.exporting.export_info import ExportInfo
+from tfmds.preprocessing.config import PreprocessingConfig
 
 if TYPE_CHECKING:
     from tfmds.detection.judging import Model
@@ -46,6 +47,8 @@ def main(config: DetectConfig) -> int:
             "threshold": info.threshold.value,
             "hop": config.hop,
             "tracks": config.tracks,
+            # Left out where none was chosen: runs of before go on.
+            **_chosen_tracks(config),
         },
     )
     finished = run.outcomes if run else {}
@@ -101,6 +104,14 @@ def _model(config: DetectConfig) -> tuple[Callable[[], "Model"], ExportInfo]:
     return load, export_info.read_info(folder)
 
 
+def _chosen_tracks(config: DetectConfig) -> dict[str, int]:
+    chosen = {
+        "picture_track": config.picture_track,
+        "sound_track": config.sound_track,
+    }
+    return {name: number for name, number in chosen.items() if number}
+
+
 def _judge(
     paths: list[str],
     load: Callable[[], "Model"],
@@ -120,6 +131,7 @@ def _judge(
             hop_seconds=config.hop,
             tracks=TrackChoice.parse(config.tracks),
             num_threads=max(1, cores // num_workers),
+            options=PreprocessingConfig(**_chosen_tracks(config)),
         ):
             shown.show(judgement)
             yield judgement

@@ -32,7 +32,7 @@ def read(input_dir: epath.Path) -> Listing:
             if not listing_lib.is_video(path):
                 # The sound also lies beside each video as a file of its own.
                 if path.suffix.lower() != ".wav":
-                    found.left_out.append((name, "not a video by its extension"))
+                    found.left_out.append((name, "not a video"))
                 continue
             parts = name.split("/")
             if len(parts) != 3 or (manipulation and "-video-" not in path.name):

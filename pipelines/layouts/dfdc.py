@@ -18,7 +18,7 @@ from pipelines.layouts.listing import Listing
 from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video, check_inside
-from tfmds.preprocessing import sources
+from tfmds.preprocessing import sources, video_files
 
 METADATA = "metadata.json"
 _LABELS_TABLE = "labels.csv"
@@ -154,7 +154,7 @@ def read(input_dir: epath.Path) -> Listing:
     for part in parts:
         for other in sorted(part.files):
             path = listing_lib.relative(part.folder / other, input_dir)
-            if path not in taken and listing_lib.is_video(epath.Path(path)):
+            if path not in taken and video_files.is_named_video(path):
                 found.left_out.append((path, f"not in {part.table}, no label"))
     return found
 

@@ -45,7 +45,7 @@ def read(input_dir: epath.Path) -> Listing:
             for path in listing_lib.walk(folder):
                 relative = listing_lib.relative(path, input_dir)
                 if not listing_lib.is_video(path):
-                    found.left_out.append((relative, "not a video by its extension"))
+                    found.left_out.append((relative, "not a video"))
                     continue
                 listing_lib.check_name(input_dir, relative, relative)
                 below = listing_lib.relative(path, folder)

@@ -8,10 +8,10 @@ from typing import Any
 
 from etils import epath
 
-from tfmds import spec
 from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Period, Video, check_inside
+from tfmds.preprocessing import video_files
 
 
 @dataclasses.dataclass
@@ -145,8 +145,8 @@ def walk(folder: epath.Path) -> Iterator[epath.Path]:
 
 
 def is_video(path: epath.Path) -> bool:
-    """Whether the file's name is that of a video."""
-    return path.suffix.lower() in spec.VIDEO_SUFFIXES
+    """Whether the file is a video by its name or its first bytes."""
+    return video_files.is_video(path)
 
 
 def with_unique_ids(videos: Iterable[Video]) -> list[Video]:

@@ -2,21 +2,22 @@
 
 import glob
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterable
 
+from tfmds import spec
 from tfmds.common import files
 from tfmds.common.errors import InputError
-
-# Files of these names are looked at in a folder; a file that is named is always tried.
-VIDEO_SUFFIXES = (
-    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
-)
+from tfmds.preprocessing import video_files
 
 
 def find_videos(path: str) -> list[str]:
     """The video itself, those in a folder and below it, or those a pattern meets.
+
+    A file that is named is always tried; of a folder those that `video_files` takes
+    for videos, and a line on standard error counts the rest.
 
     Args:
       path: A file, a folder, or a pattern such as `clips/*.mp4`; `**` stands for any
@@ -35,6 +36,10 @@ def find_videos(path: str) -> list[str]:
         return _videos_below(path)
     if os.path.lexists(path):
         raise InputError(f"{path}: neither a file nor a folder")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
+        raise InputError(
+            f"{path}: videos are read from disk; download it and name the file"
+        )
     if not glob.has_magic(path):
         raise InputError(f"{path}: there is no such file or folder")
     found = [p for p in sorted(glob.glob(path, recursive=True)) if os.path.isfile(p)]
@@ -103,15 +108,29 @@ def _videos_below(root: str) -> list[str]:
     def fail(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror})")
 
-    found = sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(root, onerror=fail)
-        for name in names
-        if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
-    )
+    found: list[str] = []
+    rest: Counter[str] = Counter()
+    for folder, folders, names in os.walk(root, onerror=fail):
+        folders[:] = [name for name in folders if not video_files.is_hidden(name)]
+        for name in names:
+            path = os.path.join(folder, name)
+            if video_files.is_video(path):
+                found.append(path)
+            elif video_files.is_hidden(name):
+                rest["hidden"] += 1
+            else:
+                rest[os.path.splitext(name)[1].lower() or "without suffix"] += 1
+    passed_over = ", ".join(f"{count} {kind}" for kind, count in rest.most_common(5))
     if not found:
         raise InputError(
             f"{root}: no videos in this folder; expected files that end in"
-            f" {', '.join(VIDEO_SUFFIXES)}"
+            f" {', '.join(spec.VIDEO_SUFFIXES)} or begin like videos"
+            + (f" (found {passed_over})" if rest else "")
         )
-    return found
+    if rest:
+        print(
+            f"note: {root}: {rest.total()} files are no videos and were passed over"
+            f" ({passed_over})",
+            file=sys.stderr,
+        )
+    return sorted(found)

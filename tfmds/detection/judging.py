@@ -137,7 +137,9 @@ def judge_tracks(
         threshold=model.threshold,
         reason=reason,
         chunks=tuple(chunks),
-        seconds_total=summary.seconds or None,
+        # What could not be read is part of the video all the same.
+        seconds_total=max([summary.seconds, *(u.end for u in summary.unread)]) or None,
+        unread=tuple(map(tuple, summary.unread)),
         skipped_tracks=tracks.skipped(left_out + smaller, model.spec.seconds),
         model_id=model.model_id,
         chunk_seconds=model.spec.seconds,

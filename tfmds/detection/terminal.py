@@ -98,4 +98,6 @@ def _row(judgement: VideoJudgement) -> str:
             for track in judgement.tracks
         )
         row += f" (mds of faces {faces})"
+    if judgement.reason:
+        row += f" (note: {judgement.reason})"
     return row

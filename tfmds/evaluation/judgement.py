@@ -63,10 +63,12 @@ class VideoJudgement:
       path: The video's file, as the user named it.
       status: `ok` where the video was scored.
       threshold: Where a video is called fake, and where that comes from.
-      reason: Why the status is not `ok`.
+      reason: Why the status is not `ok`; where it is, what else is to be known.
       chunks: The scored chunks, none where the status is not `ok`.
       seconds_total: Length of the video, None where it is not known.
       skipped_tracks: Faces that were not scored.
+      unread: Stretches of the file without picture or sound to look at, as start and
+        end in seconds and why.
       model_id: Which model made the distances.
       chunk_seconds: Length of a chunk.
     """
@@ -78,6 +80,7 @@ class VideoJudgement:
     chunks: tuple[JudgedChunk, ...] = ()
     seconds_total: float | None = None
     skipped_tracks: tuple[SkippedTrack, ...] = ()
+    unread: tuple[tuple[float, float, str], ...] = ()
     model_id: str = ""
     chunk_seconds: float = 1.0
 
@@ -198,6 +201,7 @@ class VideoJudgement:
             "suspicious_periods": _lists(self.suspicious_periods),
             "fake_periods": self._fake_periods_to_json(),
             "unscored_periods": _lists(self.unscored_periods),
+            "unread": [list(stretch) for stretch in self.unread],
             "tracks": [self._track_to_json(track) for track in self.tracks],
             "skipped_tracks": [dataclasses.asdict(s) for s in self.skipped_tracks],
             "model_id": self.model_id,
@@ -229,6 +233,8 @@ class VideoJudgement:
             ),
             seconds_total=fields["seconds_total"],
             skipped_tracks=tuple(SkippedTrack(**s) for s in fields["skipped_tracks"]),
+            # Older results do not have it.
+            unread=tuple(tuple(stretch) for stretch in fields.get("unread", ())),
             model_id=fields["model_id"],
             chunk_seconds=chunk_seconds,
         )

@@ -12,8 +12,28 @@ from tfmds.common.flags import setting
 TRACKS = ("all", "largest", "longest")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MediaTracks:
+    """Which of several tracks of a file are read."""
+
+    picture_track: int = setting(
+        0,
+        "Which of several tracks of pictures is read, from 1; 0: the file's default, or"
+        " the first that moves.",
+        low=0,
+        high=1000,
+    )
+    sound_track: int = setting(
+        0,
+        "Which of several tracks of sound is read, from 1; 0: the file's default, or"
+        " the first on which something is to be heard.",
+        low=0,
+        high=1000,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
-class PreprocessingConfig:
+class PreprocessingConfig(MediaTracks):
     """How faces are found, followed and stored (defaults: paper, section 4).
 
     Raises:
@@ -89,20 +109,6 @@ class PreprocessingConfig:
         "Which faces of a video are kept: all; the one that is largest in the mean; the"
         " one in view for longest.",
         choices=TRACKS,
-    )
-    picture_track: int = setting(
-        0,
-        "Which of several tracks of pictures is read, from 1; 0: the file's default, or"
-        " the first that moves.",
-        low=0,
-        high=1000,
-    )
-    sound_track: int = setting(
-        0,
-        "Which of several tracks of sound is read, from 1; 0: the file's default, or"
-        " the first on which something is to be heard.",
-        low=0,
-        high=1000,
     )
     # 4K has 9 million.
     max_pixels: int = setting(

@@ -6,6 +6,7 @@ A video in an archive has the archive in its path, as if it were a folder:
 
 import contextlib
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -18,6 +19,8 @@ from tfmds import spec
 from tfmds.preprocessing.streams import MediaError
 
 ARCHIVE_SUFFIX = ".zip"
+# Where etils and `common.remote_paths` read files from.
+_STORES = ("az", "gs", "hdfs", "hf", "s3")
 _BLOCK_BYTES = 1 << 20
 
 
@@ -45,9 +48,15 @@ def local_file(path: os.PathLike | str, max_bytes: int) -> Iterator[str]:
     """
     path = os.fspath(path)
     found = _in_archive(path)
-    if not found and "://" not in path:
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", path)
+    if not found and (not scheme or os.path.exists(path)):
         yield path
         return
+    if not found and scheme[1].lower() not in _STORES:
+        raise MediaError(
+            spec.DECODE_ERROR,
+            f"videos are read from disk, not from {scheme[1]}://: download it first",
+        )
     with tempfile.NamedTemporaryFile(suffix=os.path.splitext(path)[1]) as copy:
         if found:
             _extract(*found, copy, max_bytes)

@@ -1,0 +1,194 @@
+"""Recordings that were joined, and stamps that jump: all is read, on one clock."""
+
+import pathlib
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from tests import media as make
+from tfmds import spec
+from tfmds.preprocessing.clock import Clock
+from tfmds.preprocessing.media import Media
+
+SPEC = spec.ChunkSpec()
+DARK = np.full((64, 96, 3), 40, np.uint8)
+BRIGHT = np.full((64, 96, 3), 230, np.uint8)
+EVENTS = (0.6, 1.8)
+
+
+def recording(path, seconds=2.4, **options):
+    """Flashes at EVENTS, with clicks of 50 ms at the same times."""
+    pictures = [
+        BRIGHT if any(t <= i / 25 < t + 0.12 for t in EVENTS) else DARK
+        for i in range(round(25 * seconds))
+    ]
+    sound = 0.01 * make.tone(seconds, frequency=440)
+    for t in EVENTS:
+        sound[round(t * 48_000) :][:2400] += 0.6 * make.tone(0.05, frequency=3000) * 4
+    return make.write_video(path, pictures, 25, sound, **options)
+
+
+def flashes_and_clicks(media):
+    light = np.array([picture.luma(4).mean() for picture in media.pictures()])
+    flashes = np.flatnonzero((light[1:] > 130) & (light[:-1] <= 130)) + 1
+    loud = np.abs(media.sound.read(0, len(light) * 1600)) > 0.2
+    at = np.flatnonzero(loud)
+    clicks = at[np.diff(at, prepend=-10_000) > 4800]
+    return flashes / SPEC.frame_rate, clicks / SPEC.sample_rate, len(light) / 30
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound_codec", "parts"),
+    [
+        ("v.ts", "libx264", "aac", 3),
+        ("v.ts", "mpeg2video", "mp2", 2),
+        ("v.m2ts", "libx264", "ac3", 2),
+        ("v.mpg", "mpeg2video", "mp2", 3),
+        ("v.vob", "mpeg2video", "ac3", 2),
+        # Of a third part FFmpeg knows nothing.
+        ("v.mkv", "libx264", "pcm_s16le", 2),
+        ("v.webm", "libvpx", "libopus", 2),
+        ("v.ogv", "libvpx", "libopus", 3),
+        ("v.nut", "mpeg4", "mp2", 3),
+    ],
+)
+def test_joined_recordings_are_read_to_their_end(
+    tmp_path, name, codec, sound_codec, parts
+):
+    one = recording(tmp_path / name, codec=codec, sound_codec=sound_codec)
+    path = tmp_path / f"joined_{name}"
+    path.write_bytes(pathlib.Path(one).read_bytes() * parts)
+    with Media(path, SPEC) as media:
+        flashes, clicks, seconds = flashes_and_clicks(media)
+        assert len(flashes) == len(clicks) == parts * len(EVENTS)
+        np.testing.assert_allclose(flashes, clicks, atol=1 / 25)
+        # Each part begins where the one before ends.
+        for part in range(parts):
+            expected = part * 2.4 + np.array(EVENTS)
+            found = flashes[part * len(EVENTS) :][: len(EVENTS)]
+            np.testing.assert_allclose(found, expected, atol=0.08 + 0.15 * part)
+        assert seconds == pytest.approx(parts * 2.4, abs=0.15 * parts)
+        assert sum("time stamps jump" in note for note in media.notes) == parts - 1
+
+
+def test_stamps_of_a_part_that_begin_later_than_the_one_before_ends_go_on_too(tmp_path):
+    first = recording(tmp_path / "a.ts")
+    later = recording(tmp_path / "b.ts", sound_start=5000.0, picture_start=5000.0)
+    path = tmp_path / "v.ts"
+    path.write_bytes(b"".join(pathlib.Path(p).read_bytes() for p in (first, later)))
+    with Media(path, SPEC) as media:
+        flashes, clicks, seconds = flashes_and_clicks(media)
+    assert len(flashes) == len(clicks) == 4
+    np.testing.assert_allclose(flashes, clicks, atol=1 / 25)
+    assert seconds == pytest.approx(4.8, abs=0.2)
+
+
+@pytest.mark.parametrize(("name", "parts"), [("v.mp4", 2), ("v.flv", 2), ("v.mkv", 3)])
+def test_what_ffmpeg_does_not_see_behind_a_recording_is_told_of(tmp_path, name, parts):
+    one = recording(tmp_path / name)
+    path = tmp_path / f"joined_{name}"
+    path.write_bytes(pathlib.Path(one).read_bytes() * parts)
+    for file, is_told in ((one, False), (path, True)):
+        with Media(file, SPEC) as media:
+            list(media.pictures())
+            told = [note for note in media.notes if "of the file" in note]
+            assert bool(told) == is_told
+
+
+class Packet:
+    """As one of PyAV, in milliseconds."""
+
+    time_base = Fraction(1, 1000)
+    size = 10
+    pos = None
+
+    def __init__(self, index, time, duration=40, pts=None):
+        self.stream_index = index
+        self.dts = time
+        self.pts = time if pts is None else pts
+        self.duration = duration
+
+
+class Stream:
+    time_base = Fraction(1, 1000)
+
+    def __init__(self, index):
+        self.index = index
+
+
+class Container:
+    def __init__(self, packets):
+        self._packets = sorted(packets, key=lambda p: p[0])
+
+    def demux(self, *_):
+        return iter([packet for _, packet in self._packets])
+
+
+def placed(packets, num_streams=2, **kwargs):
+    """Stamps by stream of packets `(place in the file, stream, stamp)`."""
+    container = Container([(at, Packet(i, t)) for at, i, t in packets])
+    clock = Clock(container, [Stream(i) for i in range(num_streams)], **kwargs)
+    found = {i: [] for i in range(num_streams)}
+    for packet in clock:
+        found[packet.stream_index].append(packet.dts)
+    return found, clock
+
+
+def even(start, stop, stream, base=0):
+    return [(t, stream, t + base) for t in range(start, stop, 40)]
+
+
+def test_small_steps_back_change_nothing():
+    packets = [(t, 0, t - 200 * (t % 120 == 0)) for t in range(400, 4000, 40)]
+    found, clock = placed([*packets, *even(400, 4000, 1)])
+    assert found[0] == [t for _, _, t in packets]
+    assert clock.jumps == clock.gaps == []
+
+
+def test_a_stray_stamp_is_taken_out():
+    packets = even(0, 4000, 0)
+    for stray in (90_000_000, -5000):
+        odd = [(at, s, stray if at == 2000 else t) for at, s, t in packets]
+        found, clock = placed([*odd, *even(0, 4000, 1)])
+        assert found[0] == [None if t == 2000 else t for _, _, t in packets]
+        assert clock.jumps == []
+
+
+def test_sound_that_ends_late_in_the_file_stays_in_its_part():
+    # Sound of the first part follows after the first pictures of the second.
+    pictures = [*even(0, 4000, 0), *even(4000, 8000, 0, -4000)]
+    sound = [(at + 400, s, t) for at, s, t in even(0, 4000, 1)]
+    sound += [(at + 400, s, t) for at, s, t in even(4000, 8000, 1, -4000)]
+    found, clock = placed([*pictures, *sound])
+    assert found[0] == found[1] == list(range(0, 8000, 40))
+    assert clock.jumps == [(4.0, -4.0)]
+
+
+def test_a_gap_in_which_sound_goes_on_is_none():
+    pictures = [*even(0, 4000, 0), *even(200_000, 204_000, 0)]
+    found, clock = placed([*pictures, *even(0, 204_000, 1)])
+    assert found[0] == [t for _, _, t in pictures]
+    assert clock.jumps == clock.gaps == []
+
+
+def test_a_picture_stands_as_long_as_sound_beside_the_file_goes_on():
+    pictures = [*even(0, 4000, 0), *even(200_000, 204_000, 0)]
+    found, _ = placed(pictures, 1, heard_seconds=204.0)
+    assert found[0] == [t for _, _, t in pictures]
+    found, _ = placed(pictures, 1)
+    assert found[0] == list(range(0, 8000, 40))
+
+
+@pytest.mark.parametrize(("gap", "is_closed"), [(20_000, False), (200_000, True)])
+def test_a_gap_in_all_is_told_of_or_closed(gap, is_closed):
+    packets = [(at + s, s, t) for s in (0, 1) for at, _, t in even(0, 4000, s)]
+    packets += [(at + s, s, at + gap) for s in (0, 1) for at, *_ in even(4000, 8000, s)]
+    found, clock = placed(packets)
+    shift = 0 if is_closed else gap
+    assert found[0] == found[1]
+    assert found[0][100:] == list(range(4000 + shift, 8000 + shift, 40))
+    if is_closed:
+        assert clock.jumps == [(4.0, 200.0)]
+    else:
+        assert clock.gaps == [(4.0, 24.0)]
