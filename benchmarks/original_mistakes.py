@@ -22,8 +22,8 @@ from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
 from tfmds.evaluation import criteria, scores
 from tfmds.models import checkpoints
+from tfmds.models.batch_norm import BatchStatisticsNormalization
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
-from tfmds.models.visual import BatchStatisticsNormalization
 
 _MODEL = flags.DEFINE_string("model", None, "A run of tfmds.train.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Its data set.", required=True)

@@ -4,12 +4,13 @@ import pytest
 import tensorflow as tf
 
 from tests.models.test_two_stream import chunks
+from tfmds.common.errors import InputError
 from tfmds.evaluation import thresholds
 from tfmds.exporting import saved_model
 from tfmds.models.checkpoints import State, save, write_config
 from tfmds.models.losses import ContrastiveLoss
 from tfmds.models.two_stream import TwoStreamConfig, count_parameters, two_stream
-from tfmds.models.visual import BACKBONES, BOTTLENECKS
+from tfmds.models.visual import BACKBONES
 from tfmds.spec import ChunkSpec
 
 # What the public code counts in its visual convolutions.
@@ -43,18 +44,49 @@ def test_counts_are_those_of_the_public_code(backbone):
     assert counts["audio_conv"] == 4_875_712
     assert counts["heads"] == 8_196
     # Of 49 places of the paper's pictures these have one.
-    channels = 1024 if backbone in BOTTLENECKS else 256
+    bottleneck = backbone not in ("resnet18", "resnet34")
+    channels = 1024 if bottleneck else 256
     missing = 48 * channels * 4096
-    full = BOTTLENECK_DENSE if backbone in BOTTLENECKS else 55_587_840
+    full = BOTTLENECK_DENSE if bottleneck else 55_587_840
     assert counts["visual_dense"] == full - missing
+
+
+def frame_by_frame(frames, width, norm):
+    """A family of its own, built of what Keras has for single pictures."""
+    picture = keras.Sequential(
+        [
+            keras.Input(frames.shape[2:]),
+            keras.layers.SeparableConv2D(round(64 * width), 3, 8, "same"),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+        ]
+    )
+    x = keras.layers.TimeDistributed(picture, name="visual_pictures")(frames)
+    return keras.layers.AveragePooling3D((4, 1, 1), name="visual_steps")(x)
+
+
+@pytest.mark.parametrize("keep_time", [False, True])
+def test_another_family_is_a_builder_and_a_name(monkeypatch, tmp_path, keep_time):
+    with pytest.raises(InputError, match="'tiny'"):
+        small("tiny")
+    monkeypatch.setitem(BACKBONES, "tiny", frame_by_frame)
+    # By pixel, by channel, its bias, scale and offset.
+    counted = 9 * 3 + 3 * 4 + 4 + 2 * 4
+    assert count_parameters(two_stream(small("tiny")))["visual_conv"] == counted
+    check_training_and_export(small("tiny", keep_time=keep_time), tmp_path)
 
 
 @pytest.mark.parametrize("backbone", BY_COST)
 def test_a_step_trains_and_the_network_exports(backbone, tmp_path):
-    keras.utils.set_random_seed(0)
     # Both kinds of normalisation have their turn.
     shallow = backbone in ("resnet18", "resnet101")
-    config = small(backbone, visual_batch_statistics=shallow)
+    check_training_and_export(
+        small(backbone, visual_batch_statistics=shallow), tmp_path
+    )
+
+
+def check_training_and_export(config: TwoStreamConfig, tmp_path):
+    keras.utils.set_random_seed(0)
     model = two_stream(config)
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(

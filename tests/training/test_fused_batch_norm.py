@@ -49,6 +49,8 @@ def test_only_norms_of_pictures_are_replaced():
     streams, _ = split_at_embeddings(network())
     fused = with_fused_batch_norm(streams)
     norms = {layer.name for layer in streams.layers if layer.name.endswith("_bn")}
-    kept = {x.name for x in fused.layers if type(x) is keras.layers.BatchNormalization}
+    kept = {
+        x.name for x in fused.layers if isinstance(x, keras.layers.BatchNormalization)
+    }
     assert norms - kept == {name for name in norms if name.startswith("visual_st")}
     assert {"visual_dense_bn", "audio_dense_bn"} <= kept

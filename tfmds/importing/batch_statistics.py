@@ -18,8 +18,9 @@ from tqdm import tqdm
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
+from tfmds.models import batch_norm
+from tfmds.models.batch_norm import BatchStatisticsNormalization
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
-from tfmds.models.visual import BatchStatisticsNormalization
 from tfmds.spec import ChunkSpec
 
 # As in training, since each norm sees what those before it made of such a batch.
@@ -106,10 +107,9 @@ def _moments(model: keras.Model, norms: list[keras.layers.Layer]) -> keras.Model
     """From frames to means, then variances, of what each norm is given."""
     means, variances = [], []
     for layer in norms:
-        x = ops.cast(layer.input, "float32")
-        mean = ops.mean(x, (0, 1, 2, 3), keepdims=True)
-        variances.append(ops.mean(ops.square(x - mean), (0, 1, 2, 3)))
+        mean, variance = batch_norm.moments(layer.input)
         means.append(ops.reshape(mean, (-1,)))
+        variances.append(ops.reshape(variance, (-1,)))
     made = keras.Model(model.input["frames"], means + variances)
     made.compile(jit_compile=model.jit_compile if model.compiled else False)
     return made

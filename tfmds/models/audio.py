@@ -2,7 +2,8 @@
 
 from keras import KerasTensor, layers
 
-from tfmds.models.visual import BATCH_NORM, kaiming_normal
+from tfmds.models import batch_norm
+from tfmds.models.resnet import kaiming_normal
 
 
 def audio_features(
@@ -50,5 +51,5 @@ def _conv(
         kernel_initializer=kaiming_normal(),
         name=name,
     )(x)
-    x = layers.BatchNormalization(**BATCH_NORM, name=f"{name}_bn")(x)
+    x = batch_norm.running(x, f"{name}_bn")
     return layers.ReLU(name=f"{name}_relu")(x)

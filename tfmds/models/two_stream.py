@@ -3,10 +3,11 @@
 import keras
 from keras import KerasTensor, initializers, layers, ops
 
-from tfmds.models import losses
+from tfmds.models import batch_norm, losses
 from tfmds.models.audio import audio_features
 from tfmds.models.config import TwoStreamConfig
-from tfmds.models.visual import BATCH_NORM, kaiming_normal, visual_features
+from tfmds.models.resnet import kaiming_normal
+from tfmds.models.visual import visual_features
 from tfmds.spec import ChunkSpec
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -162,14 +163,14 @@ class PairwiseDistance(Distance):
 
 def _embedding(x: KerasTensor, config: TwoStreamConfig, stream: str) -> KerasTensor:
     x = _dense(x, round(4096 * config.width), config, f"{stream}_dense")
-    x = layers.BatchNormalization(**BATCH_NORM, name=f"{stream}_dense_bn")(x)
+    x = batch_norm.running(x, f"{stream}_dense_bn")
     x = layers.ReLU(name=f"{stream}_dense_relu")(x)
     x = _dense(x, round(1024 * config.width), config, f"{stream}_embedding")
     return layers.Flatten(name=f"{stream}_flat_embedding")(x) if config.keep_time else x
 
 
 def _head(x: KerasTensor, config: TwoStreamConfig, stream: str) -> KerasTensor:
-    x = layers.BatchNormalization(**BATCH_NORM, name=f"{stream}_head_bn")(x)
+    x = batch_norm.running(x, f"{stream}_head_bn")
     x = layers.Dropout(config.dropout, name=f"{stream}_head_dropout")(x)
     x = _dense(x, 2, config, f"{stream}_head")
     return layers.Activation("linear", dtype="float32", name=f"{stream}_logits")(x)

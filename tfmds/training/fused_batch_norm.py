@@ -8,13 +8,15 @@ import keras
 import tensorflow as tf
 from keras import layers, tree
 
+from tfmds.models.batch_norm import BatchNormalization
+
 
 def with_fused_batch_norm(model: keras.Model) -> keras.Model:
     """The same network, weights shared, whose batch norms of pictures are fused."""
 
     def clone(layer: layers.Layer) -> layers.Layer:
         pictures = [len(x.shape) == 5 for x in tree.flatten(layer.input)]
-        if type(layer) is layers.BatchNormalization and all(pictures):
+        if isinstance(layer, BatchNormalization) and all(pictures):
             return _Fused(layer)
         return layer
 
@@ -24,7 +26,7 @@ def with_fused_batch_norm(model: keras.Model) -> keras.Model:
 class _Fused(layers.Layer):
     """What `norm` does in training to float `[n, t, h, w, c]`, to its own weights."""
 
-    def __init__(self, norm: layers.BatchNormalization):
+    def __init__(self, norm: BatchNormalization):
         super().__init__(name=norm.name, dtype=norm.dtype_policy)
         self.norm = norm
 
@@ -38,9 +40,7 @@ class _Fused(layers.Layer):
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             flat, norm.gamma, norm.beta, epsilon=norm.epsilon, is_training=True
         )
-        # It answers the variance of a sample, Keras keeps that of the batch.
-        count = tf.cast(tf.size(flat) // inputs.shape[-1], tf.float32)
-        variance *= (count - 1) / count
+        # The variance is that of a sample, as `BatchNormalization` keeps it.
         for kept, found in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
             kept.assign(kept * norm.momentum + found * (1 - norm.momentum))
         return tf.reshape(outputs, shape)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfmds.models.batch_norm import BatchNormalization
 from tfmds.models.two_stream import split_at_embeddings
 from tfmds.training import strategies
 from tfmds.training.fused_batch_norm import with_fused_batch_norm
@@ -36,8 +37,9 @@ def make(
     replicas = strategy.num_replicas_in_sync
     if replicas > 1:
         for layer in model.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
+            if isinstance(layer, BatchNormalization):
                 layer.synchronized = True
+                layer.replicas = replicas
     streams, heads = split_at_embeddings(model)
     if replicas == 1:
         streams = with_fused_batch_norm(streams)
