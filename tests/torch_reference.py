@@ -4,8 +4,10 @@ Written for these tests from the architecture (see docs/fidelity.md), as an inde
 second opinion: nothing here is shared with tfmds.
 """
 
+import copy
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
@@ -174,15 +176,23 @@ def random_network(
 def save(
     net: Reference, path, *, prefix: str = "module.", legacy: bool = False
 ) -> None:
-    """Writes a checkpoint as the public code does."""
-    state = {f"{prefix}{key}": value for key, value in net.state_dict().items()}
+    """Writes a checkpoint as the public code's train.py does, after a step of Adam."""
+    net = copy.deepcopy(net)
+    adam = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-5)
+    for parameter in net.final_fc_lip.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    weights = copy.deepcopy(net.state_dict())
+    adam.step()
+    state = {f"{prefix}{key}": value for key, value in weights.items()}
     content = {
         "epoch": 48,
         "net": "resnet",
         "state_dict": state,
-        "least_loss": 0.5,
+        # Its meter averages the last losses by NumPy.
+        "least_loss": np.average([0.25, 0.75]),
         "avg_score_real": torch.tensor(0.1),
-        "optimizer": {"state": {}, "param_groups": []},
+        "avg_score_fake": torch.tensor(0.9),
+        "optimizer": adam.state_dict(),
         "iteration": 7,
     }
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)

@@ -1,8 +1,10 @@
 import copy
 import dataclasses
+import io
 import json
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -300,13 +302,78 @@ class Trap:
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, capsys, legacy):
     path = tmp_path / "evil.pth.tar"
     torch.save(
-        {"state_dict": {}, "more": Trap()},
+        {"state_dict": {}, "least_loss": np.float64(0.5), "more": Trap()},
         path,
         _use_new_zipfile_serialization=not legacy,
     )
     with pytest.raises(InputError, match="could run code"):
         pytorch.read(path)
     assert "this code was run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("core", ["core", "_core"])
+def test_a_checkpoint_of_train_py_is_read_whatever_numpy_wrote_it(
+    small, tmp_path, core, legacy
+):
+    path = tmp_path / "epoch1.pth.tar"
+    torch_reference.save(small[0], path, legacy=legacy)
+    content = path.read_bytes()
+    written = np.float64(0).__reduce__()[0].__module__.split(".")[1]
+    assert f"numpy.{written}.multiarray".encode() in content
+    if core != written:
+        # Zip files have checksums: it is written anew as another NumPy names it.
+        path = renamed(content, f"numpy.{written}.", f"numpy.{core}.", tmp_path)
+    checkpoint = pytorch.read(path)
+    assert checkpoint.epoch == 48
+    expected = small[0].state_dict()["netfclip.0.weight"].numpy()
+    np.testing.assert_array_equal(checkpoint.weights["netfclip.0.weight"], expected)
+
+
+def renamed(content: bytes, before: str, after: str, tmp_path):
+    path = tmp_path / "renamed.pth.tar"
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        path.write_bytes(content.replace(before.encode(), after.encode()))
+        return path
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as old,
+        zipfile.ZipFile(path, "w") as new,
+    ):
+        for name in old.namelist():
+            part = old.read(name)
+            if name.endswith("data.pkl"):
+                part = part.replace(before.encode(), after.encode())
+            new.writestr(name, part)
+    return path
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(
+    "value",
+    [np.ones(2), np.datetime64("2020-01-01"), np.float32(1), np.random.default_rng],
+    ids=["array", "date", "float32", "function"],
+)
+def test_other_things_of_numpy_are_refused(tmp_path, value, legacy):
+    path = tmp_path / "other.pth.tar"
+    torch.save(
+        {"state_dict": {}, "least_loss": np.float64(0.5), "more": value},
+        path,
+        _use_new_zipfile_serialization=not legacy,
+    )
+    with pytest.raises(InputError, match="could run code"):
+        pytorch.read(path)
+
+
+def test_a_float_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "odd.pth.tar"
+    torch.save({"least_loss": OddFloat()}, path)
+    with pytest.raises(InputError, match="cannot be read as a PyTorch checkpoint"):
+        pytorch.read(path)
+
+
+class OddFloat:
+    def __reduce__(self):
+        return np.float64(0).__reduce__()[0], (np.dtype("f8"), 5)
 
 
 def test_files_that_are_no_checkpoints_are_refused(tmp_path):

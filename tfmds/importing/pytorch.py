@@ -17,9 +17,17 @@ import numpy as np
 
 from tfmds.common.errors import InputError
 from tfmds.models import checkpoints
+from tfmds.models.resnet import ResNet2d3d
 from tfmds.models.two_stream import TwoStreamConfig
-from tfmds.models.visual import BACKBONES, BOTTLENECKS
+from tfmds.models.visual import BACKBONES
 from tfmds.spec import ChunkSpec
+
+# Those of the public code.
+_RESNETS = {
+    name: backbone
+    for name, backbone in BACKBONES.items()
+    if isinstance(backbone, ResNet2d3d)
+}
 
 # Layers with weights of each sequence, by their number.
 _AUDIO_CONVS = {0: "conv1", 4: "conv2", 8: "conv3", 11: "conv4", 14: "conv5"}
@@ -38,6 +46,15 @@ _WEIGHT_NAMES = {
 }
 # Counts batches; nothing depends on it.
 _IGNORED = "num_batches_tracked"
+# What a number of NumPy's float64 is made of in a file, where NumPy 1 and 2 have it.
+_FLOAT64 = [
+    *(
+        (np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar")
+        for core in ("core", "_core")
+    ),
+    np.dtype,
+    np.dtypes.Float64DType,
+]
 # Names in one message.
 _MOST_NAMED = 8
 
@@ -60,7 +77,8 @@ class Checkpoint:
 def read(path: os.PathLike | str) -> Checkpoint:
     """Reads a checkpoint in PyTorch's zip format or the older one.
 
-    Nothing in the file is run: only tensors and plain values are accepted.
+    Nothing in the file is run: only tensors, plain values and NumPy's float64, in which
+    the public code keeps its lowest loss, are accepted.
 
     Raises:
       InputError: PyTorch is missing, the file is no checkpoint, would run code, or
@@ -77,7 +95,8 @@ def read(path: os.PathLike | str) -> Checkpoint:
     if not os.path.isfile(path):
         raise InputError(f"{path}: there is no such file; expected a .pth.tar")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_FLOAT64):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as e:
         raise InputError(
             f"{path}: holds more than tensors and plain values, or is no checkpoint,"
@@ -85,7 +104,8 @@ def read(path: os.PathLike | str) -> Checkpoint:
             " it with PyTorch where it was made and save"
             " {'state_dict': model.state_dict()} alone"
         ) from e
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as e:
+    # A file that is damaged on purpose makes PyTorch raise anything.
+    except Exception as e:
         raise InputError(
             f"{path}: cannot be read as a PyTorch checkpoint ({e}); is the file whole?"
         ) from e
@@ -117,7 +137,7 @@ def config_of(checkpoint: Checkpoint, image_size: int | None = None) -> TwoStrea
       InputError: The blocks are those of no backbone, or `image_size` does not fit.
     """
     backbone = _backbone(checkpoint)
-    places = _places(checkpoint, 1024 if backbone in BOTTLENECKS else 256)
+    places = _places(checkpoint, _RESNETS[backbone].channels)
     if image_size is None:
         image_size = 32 * places
     elif math.ceil(image_size / 32) != places:
@@ -206,13 +226,13 @@ def _backbone(checkpoint: Checkpoint) -> str:
     bottleneck = any(
         re.match(r"netcnnlip\.layer\d\.\d+\.conv3\.", key) for key in checkpoint.weights
     )
-    for name, counts in BACKBONES.items():
-        if list(counts) == blocks and (name in BOTTLENECKS) == bottleneck:
+    for name, resnet in _RESNETS.items():
+        if resnet == ResNet2d3d(tuple(blocks), bottleneck):
             return name
     kind = "bottleneck" if bottleneck else "basic"
     raise InputError(
         f"{checkpoint.path}: netcnnlip has {blocks} {kind} blocks in its stages layer1"
-        f" to layer4, which is none of {', '.join(BACKBONES)}"
+        f" to layer4, which is none of {', '.join(_RESNETS)}"
     )
 
 
