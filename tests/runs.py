@@ -4,7 +4,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
 from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.util import tensor_util
@@ -39,12 +38,38 @@ tf.config.set_logical_device_configuration(cpu, [one, one])
 runpy.run_module("tfmds.train", run_name="__main__")
 """
 
+# Kills itself when it has saved the checkpoint of a step; how fast it is, is the same.
+_KILLED = """
+import os
+import runpy
+import signal
+from tfmds.training.loop import Loop
+save = Loop._save
+
+def save_and_die(self, **changes):
+    save(self, **changes)
+    if self.state.step == {step}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Loop._save = save_and_die
+runpy.run_module("tfmds.train", run_name="__main__")
+"""
+
 
 def start(
-    data_dir, workdir, *flags: str, two_devices: bool = False, **environment: str
+    data_dir,
+    workdir,
+    *flags: str,
+    two_devices: bool = False,
+    killed_after: int = 0,
+    **environment: str,
 ) -> subprocess.Popen:
-    """Starts `python -m tfmds.train`."""
-    program = ("-c", _TWO_DEVICES) if two_devices else ("-m", "tfmds.train")
+    """Starts `python -m tfmds.train`, which dies after that step if one is named."""
+    program: tuple[str, str] = ("-m", "tfmds.train")
+    if two_devices:
+        program = ("-c", _TWO_DEVICES)
+    elif killed_after:
+        program = ("-c", _KILLED.format(step=killed_after))
     return subprocess.Popen(
         [
             *(sys.executable, *program, *FLAGS, *flags),
@@ -63,20 +88,6 @@ def finish(process: subprocess.Popen, code: int = 0) -> str:
     said, _ = process.communicate(timeout=600)
     assert process.returncode == code, said[-3000:]
     return said
-
-
-def wait_for_step(process: subprocess.Popen, workdir: pathlib.Path, step: int) -> None:
-    """Waits until a checkpoint of that step or a later one was written."""
-    deadline = time.monotonic() + 600
-    while last_step(workdir) < step:
-        assert process.poll() is None, process.communicate()[0][-3000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def last_step(workdir: pathlib.Path) -> int:
-    names = [p.name for p in (workdir / "checkpoints").glob("[0-9]*")]
-    return max(map(int, names), default=0)
 
 
 def scalars(workdir: pathlib.Path, tag: str = "loss/total") -> dict[int, list[float]]:

@@ -30,7 +30,6 @@ ROOMS = {
 }
 # Known faults, as room and room above or beside it; this list may only shrink.
 KNOWN_ARROWS = {
-    ("models", "evaluation"),  # the history of epochs in models.checkpoints
     ("serving", "preprocessing"),  # the worker prepares what detection will use
 }
 # Programs are flags, configuration and one call, below 100 lines; may only shrink.

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -43,9 +44,13 @@ def video(name: str = "v", label: str = "real", **kwargs) -> manifest.Video:
 
 
 def data_set_dir(
-    path: pathlib.Path, splits: dict[str, int], seconds: int = 3, **info
+    path: pathlib.Path,
+    splits: dict[str, int],
+    seconds: int = 3,
+    labels: Sequence[str] = ("real", "fake"),
+    **info,
 ) -> pathlib.Path:
-    """A whole data set of flat pictures: so many videos in each split, half fake."""
+    """A whole data set of flat pictures: so many videos in each split, by turns."""
     path.mkdir(parents=True, exist_ok=True)
     rows, described = [], {}
     for split, count in splits.items():
@@ -53,7 +58,7 @@ def data_set_dir(
         with tf.io.TFRecordWriter(str(path / name)) as writer:
             for i in range(count):
                 row = dataclasses.replace(
-                    video(f"{split}{i}", "fake" if i % 2 else "real"), split=split
+                    video(f"{split}{i}", labels[i % len(labels)]), split=split
                 )
                 writer.write(record(row, num_frames=30 * seconds, seed=50 * i))
                 rows.append(data_set.VideoRow(row, "ok", "", 1, seconds, seconds))

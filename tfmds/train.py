@@ -48,7 +48,7 @@ def main(
     run: RunConfig,
 ) -> None:
     """Flags to configuration to one call."""
-    from tfmds.training.loop import WorkerLost
+    from tfmds.training.loop import WorkerLost, compared_by
     from tfmds.training.run import train
 
     try:
@@ -72,7 +72,15 @@ def main(
     figures = ", ".join(f"{k} {v:.4g}" for k, v in sorted(state.metrics.items()))
     print(f"{config.workdir}: {state.epoch} epochs, {state.step} steps. {figures}")
     curves = shlex.join(["tensorboard", f"--logdir={config.workdir}/logs"])
-    print(f"Best checkpoint: step {state.best_step}. Curves: {curves}")
+    if "validation/auc" in state.metrics or not state.metrics:
+        print(f"Best checkpoint: step {state.best_step}. Curves: {curves}")
+    else:
+        by, _ = compared_by(state.metrics)
+        print(
+            f"No AUC can be had without real and fake validation videos. In use is the"
+            f" checkpoint of step {state.best_step}, the one with {by}. Curves:"
+            f" {curves}"
+        )
 
 
 if __name__ == "__main__":

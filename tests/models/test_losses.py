@@ -95,8 +95,8 @@ def test_mismatch_contrastive_is_the_papers_loss_on_all_pairs():
     "loss",
     [
         losses.ContrastiveLoss(0.5),
-        losses.MismatchLoss("softmax", 0.2),
-        losses.MismatchLoss("contrastive", margin=0.4),
+        losses.MismatchSoftmax(0.2),
+        losses.MismatchContrastive(0.4),
     ],
 )
 def test_loss_survives_its_config(loss):

@@ -12,7 +12,7 @@ from tfmds.evaluation import score_files
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.scoring import scorer
-from tfmds.training import run, validation
+from tfmds.training import loop, run, validation
 from tfmds.training.config import RunConfig, TrainingConfig
 
 TINY = TwoStreamConfig(width=0.0625, image_size=32)
@@ -139,11 +139,26 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_where(data_dir, tmp_path
     assert checkpoints.latest_state(tmp_path) is None
 
 
-def test_one_class_teaches_nothing_without_mismatches(tmp_path):
-    data = tracks.data_set_dir(tmp_path / "data", {"train": 1})
-    alone = dataclasses.replace(RECIPE, mismatch_weight=0.0)
-    with pytest.raises(InputError, match="3 chunks of real videos and 0 of fakes"):
-        run.train(data, tmp_path / "run", TINY, BATCH, alone)
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize("label", ["real", "fake"])
+def test_one_class_teaches_nothing_but_reals_by_mismatches(
+    tmp_path, label, weight, capsys
+):
+    data = tracks.data_set_dir(
+        tmp_path / "data", {"train": 2, "validation": 2}, labels=[label]
+    )
+    recipe = dataclasses.replace(RECIPE, mismatch_weight=weight)
+    if label == "fake" or not weight:
+        found = "6 chunks of real videos and 0" if label == "real" else "0 .* and 6"
+        with pytest.raises(InputError, match=f"{found} of fakes.*nothing to learn"):
+            run.train(data, tmp_path / "run", TINY, BATCH, recipe)
+        assert not (tmp_path / "run").exists()
+        return
+    state = run.train(data, tmp_path / "run", TINY, BATCH, recipe)
+    said = capsys.readouterr().out
+    assert "validation split has only real videos, so no AUC can be had" in said
+    assert state.best_value == loop.compared_by(state.metrics)[1]
+    assert "mismatched voices" in loop.compared_by(state.metrics)[0]
 
 
 def test_a_damaged_data_set_is_named(tmp_path):
@@ -152,7 +167,7 @@ def test_a_damaged_data_set_is_named(tmp_path):
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 255
     shard.write_bytes(content)
-    with pytest.raises(InputError, match="cannot be read any more.*damaged"):
+    with pytest.raises(InputError, match=f"{shard.name} is damaged"):
         run.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
 
 

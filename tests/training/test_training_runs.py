@@ -1,6 +1,7 @@
 """Training in processes of its own: killed, on several devices, in several workers."""
 
 import json
+import signal
 import socket
 
 import numpy as np
@@ -31,13 +32,9 @@ def test_killed_and_started_again_the_losses_are_the_same(
     data_dir, undisturbed, tmp_path
 ):
     killed = tmp_path / "killed"
-    process = runs.start(data_dir, killed)
-    runs.wait_for_step(process, killed, 7)
-    process.kill()
-    process.wait()
-    reached = runs.last_step(killed)
+    runs.finish(runs.start(data_dir, killed, killed_after=7), code=-signal.SIGKILL)
     said = runs.finish(runs.start(data_dir, killed))
-    assert f"going on at step {reached} of 10" in said
+    assert "going on at step 7 of 10" in said
     assert sorted(runs.scalars(killed)) == list(range(1, 11))
     for tag in ("loss/total", "loss/visual", "learning_rate", "validation/mds_real"):
         expected = runs.scalars(undisturbed, tag)
@@ -73,12 +70,14 @@ def test_two_workers_one_of_them_killed_learn_what_one_learns(
 ):
     configs = tf_configs(2)
     workers = [
-        runs.start(data_dir, tmp_path, "--strategy=multi_worker", TF_CONFIG=config)
-        for config in configs
+        runs.start(
+            *(data_dir, tmp_path, "--strategy=multi_worker"),
+            TF_CONFIG=config,
+            killed_after=3 * index,
+        )
+        for index, config in enumerate(configs)
     ]
-    runs.wait_for_step(workers[0], tmp_path, 3)
-    workers[1].kill()
-    workers[1].wait()
+    runs.finish(workers[1], code=-signal.SIGKILL)
     workers[1] = runs.start(
         data_dir, tmp_path, "--strategy=multi_worker", TF_CONFIG=configs[1]
     )

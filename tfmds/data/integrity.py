@@ -16,7 +16,7 @@ from tfmds.spec import SPLITS, ChunkSpec
 
 _WHAT_TO_DO = (
     "Copy the data set again, or delete it and make it again with"
-    " python -m pipelines.preprocess"
+    " python -m pipelines.preprocess; then run the same command again"
 )
 
 
@@ -87,14 +87,16 @@ def damage_is_named(data_set: DataSet, splits: Sequence[str]) -> Iterator[None]:
       splits: The splits that are; those the data set lacks are passed over.
 
     Raises:
-      InputError: A shard is truncated or altered.
+      InputError: A shard is missing, truncated or altered.
     """
     try:
         yield
-    except tf.errors.DataLossError as e:
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as e:
         # TensorFlow tells the place in the file but not the file.
         damaged = [name for name, problem in verify(data_set, splits) if problem]
+        if not damaged and isinstance(e, tf.errors.NotFoundError):
+            raise
         raise InputError(
-            f"{data_set.path}: {', '.join(damaged) or 'a shard'} is damaged,"
+            f"{data_set.path}: {', '.join(damaged) or 'a shard'} is damaged: missing,"
             f" truncated or altered since it was written. {_WHAT_TO_DO}"
         ) from e

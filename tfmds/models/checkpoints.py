@@ -23,8 +23,6 @@ from etils import epath
 
 from tfmds.common import files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import epochs, score_files
-from tfmds.evaluation.scores import VideoScores
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
 
@@ -148,13 +146,6 @@ def epoch_ends(workdir: PathLike) -> dict[int, int]:
 def restore(workdir: PathLike, model: keras.Model, state: State) -> None:
     """Loads weights and optimizer of the checkpoint that `state` belongs to."""
     model.load_weights(os.fspath(_weights(workdir, state.step)))
-
-
-def write_validation(workdir: PathLike, epoch: int, videos: VideoScores) -> None:
-    """Saves the validation scores after an epoch, counted from 1."""
-    folder = epath.Path(workdir) / epochs.FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    score_files.write_videos(folder / epochs.file_name(epoch), videos)
 
 
 def load_model(

@@ -112,33 +112,34 @@ class ContrastiveLoss(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("tfmds")
-class MismatchLoss(keras.losses.Loss):
-    """`mismatch_softmax` or `mismatch_contrastive`, on `pairwise_distance`."""
+class MismatchSoftmax(keras.losses.Loss):
+    """`mismatch_softmax` for `compile`, on the output `pairwise_distance`."""
 
-    def __init__(
-        self,
-        form: str = "softmax",
-        temperature: float = 0.1,
-        margin: float = 0.99,
-        name: str = "mismatch",
-        **kwargs,
-    ):
+    def __init__(self, temperature: float = 0.1, name: str = "mismatch", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.form = form
         self.temperature = temperature
+
+    def call(self, y_true, y_pred):
+        """See `mismatch_softmax`."""
+        return mismatch_softmax(y_true, y_pred, self.temperature)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+@keras.saving.register_keras_serializable("tfmds")
+class MismatchContrastive(keras.losses.Loss):
+    """`mismatch_contrastive` for `compile`, on the output `pairwise_distance`."""
+
+    def __init__(self, margin: float = 0.99, name: str = "mismatch", **kwargs):
+        super().__init__(name=name, **kwargs)
         self.margin = margin
 
     def call(self, y_true, y_pred):
-        """See the function of the form."""
-        if self.form == "softmax":
-            return mismatch_softmax(y_true, y_pred, self.temperature)
+        """See `mismatch_contrastive`."""
         return mismatch_contrastive(y_true, y_pred, self.margin)
 
     def get_config(self):
         """The arguments of the constructor."""
-        return {
-            **super().get_config(),
-            "form": self.form,
-            "temperature": self.temperature,
-            "margin": self.margin,
-        }
+        return {**super().get_config(), "margin": self.margin}

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tfmds.common.errors import InputError
 from tfmds.models import checkpoints
 from tfmds.training.board import Board
-from tfmds.training.validation import Validation
+from tfmds.training.validation import Validation, write_scores
 
 # Figures of so many steps are fetched together.
 _STEPS_AT_ONCE = 20
@@ -23,6 +23,23 @@ _STEPS_AT_ONCE = 20
 # The batches of an epoch, counted from 0, from one of its steps on.
 Batches = Callable[[int, int], Iterator[Any]]
 TrainStep = Callable[[Any], dict[str, tf.Tensor]]
+
+
+def compared_by(figures: Mapping[str, float]) -> tuple[str, float]:
+    """By what checkpoints are compared, in words, and its value, higher is better.
+
+    Without both classes in validation mismatches tell, without reals there the loss.
+    """
+    for name, words in (
+        ("validation/auc", "the highest validation AUC"),
+        (
+            "validation/mismatch_auc",
+            "the highest AUC of mismatched voices in validation",
+        ),
+    ):
+        if name in figures:
+            return words, figures[name]
+    return "the lowest training loss", -figures["loss"]
 
 
 class WorkerLost(Exception):
@@ -72,12 +89,6 @@ class Loop:
                     first = self.state.step - epoch * self.steps_per_epoch
                     self._run_steps(epoch, batches(epoch, first))
                     self._end_epoch(epoch + 1)
-        except (tf.errors.DataLossError, tf.errors.NotFoundError) as e:
-            raise InputError(
-                f"the data set cannot be read any more: {e.message}. It has changed or"
-                " is damaged; copy or preprocess it again, then run the same command"
-                f" again: training goes on at step {self.state.step}"
-            ) from e
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as e:
             raise WorkerLost(f"a worker was lost after step {self.state.step}") from e
         return self.state
@@ -141,12 +152,8 @@ class Loop:
             **(result.figures() if result else {}),
         }
         if result and self.is_chief:
-            checkpoints.write_validation(self.workdir, epoch, result.videos)
-        # Without fakes in validation mismatches tell, without validation the loss.
-        value = figures.get(
-            "validation/auc",
-            figures.get("validation/mismatch_auc", -figures["loss"]),
-        )
+            write_scores(self.workdir, epoch, result.videos)
+        value = compared_by(figures)[1]
         best = self.state.best_value
         # Among equals the later one has seen more.
         if best is None or value >= best:

@@ -108,11 +108,18 @@ def train(
             )
         )
 
+    validation = Validation(data_set, view, batch.size, model)
+    if is_chief and (why := validation.without_auc):
+        print(
+            f"warning: {why}, so no AUC can be had: checkpoints are compared by the AUC"
+            " of mismatched voices where it has real videos, else by the training loss",
+            flush=True,
+        )
     loop = Loop(
         workdir=workdir,
         model=model,
         train_step=step.make(model, terms(recipe), weights, strategy),
-        validation=Validation(data_set, view, batch.size, model),
+        validation=validation,
         board=board.Board(workdir, config, is_chief, running.profile_steps),
         epochs=recipe.epochs,
         steps_per_epoch=steps_per_epoch,
@@ -185,12 +192,17 @@ def _check_batch(
             f" cannot be dealt evenly to {replicas} replicas; choose a multiple of"
             f" {replicas}"
         )
-    if not all(counts) and not recipe.mismatch_weight:
+    # Mismatches are made of real mouths and voices.
+    if not counts[spec.REAL] or not (counts[spec.FAKE] or recipe.mismatch_weight):
         raise InputError(
             f"the train split has {counts[spec.REAL]} chunks of real videos and"
-            f" {counts[spec.FAKE]} of fakes: from one class only the network learns to"
-            " answer always the same. Add the other class, or learn from mismatched"
-            " voices with --mismatch_weight=1"
+            f" {counts[spec.FAKE]} of fakes: from one class only there is nothing to"
+            " learn. Add the other class"
+            + (
+                ", or learn from mismatched voices with --mismatch_weight=1"
+                if counts[spec.REAL]
+                else "; mismatched voices are made of real videos too"
+            )
         )
 
 
@@ -215,6 +227,10 @@ def _class_weights(counts: tuple[int, int]) -> tf.Tensor:
 
 def terms(recipe: TrainingConfig) -> step.Terms:
     """Output, loss and weight of each term, by name."""
+    mismatches = {
+        "softmax": losses.MismatchSoftmax(recipe.temperature),
+        "contrastive": losses.MismatchContrastive(recipe.margin),
+    }
     heads = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return {
         "contrastive": (
@@ -226,9 +242,7 @@ def terms(recipe: TrainingConfig) -> step.Terms:
         "audio": ("audio_logits", heads, recipe.audio_weight),
         "mismatch": (
             "pairwise_distance",
-            losses.MismatchLoss(
-                recipe.mismatch_form, recipe.temperature, recipe.margin
-            ),
+            mismatches[recipe.mismatch_form],
             recipe.mismatch_weight,
         ),
     }

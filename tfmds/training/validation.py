@@ -5,12 +5,13 @@ import os
 
 import keras
 import numpy as np
+from etils import epath
 from sklearn.metrics import roc_auc_score
 
 from tfmds import spec
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
-from tfmds.evaluation import evaluation, metrics
+from tfmds.evaluation import epochs, evaluation, metrics, score_files
 from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 from tfmds.evaluation.scores import VideoScores
@@ -122,6 +123,17 @@ class Validation:
         else:
             self._chunks = None
 
+    @property
+    def without_auc(self) -> str:
+        """Why there is no AUC of the split, empty where there is one."""
+        scored = {row.video.label for row in self._rows if row.chunks}
+        labels = scored & {"real", "fake"}
+        if not labels:
+            return "there is no validation split with videos of a known class"
+        if len(labels) == 1:
+            return f"the validation split has only {labels.pop()} videos"
+        return ""
+
     def __call__(self) -> Result | None:
         """Scores all chunks with the weights as they are now."""
         if self._chunks is None:
@@ -153,6 +165,13 @@ class Validation:
             start_seconds=batch["start_seconds"].numpy(),
             pairwise_distance=outputs["pairwise_distance"].numpy(),
         )
+
+
+def write_scores(workdir: os.PathLike | str, epoch: int, videos: VideoScores) -> None:
+    """Saves scores after an epoch, counted from 1, as RUN/validation/epoch-0001.csv."""
+    folder = epath.Path(workdir) / epochs.FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    score_files.write_videos(folder / epochs.file_name(epoch), videos)
 
 
 def mismatch_auc(pairwise: list[np.ndarray], label: np.ndarray) -> float | None:
