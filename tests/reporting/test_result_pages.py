@@ -11,7 +11,7 @@ from tests.evaluation import samples
 from tests.reporting.test_video_page import NASTY, Text, jpeg
 from tfmds import spec
 from tfmds.evaluation import comparison, evaluation, localization, thresholds
-from tfmds.reporting import result_pages, video_charts
+from tfmds.reporting import charts, result_pages
 
 SECTIONS = ("coverage", "ranking", "scores", "verdicts", "parts", "calibration")
 SECTIONS += ("localization", "mistakes", "videos")
@@ -92,7 +92,7 @@ def test_names_are_data():
     found.videos.group[:] = NASTY
     drawn = page(found, where=NASTY, provenance={NASTY: NASTY})
     assert NASTY not in drawn
-    assert NASTY in "".join(Text(drawn.replace(video_charts.library(), "")).words)
+    assert NASTY in "".join(Text(drawn.replace(charts.library(), "")).words)
 
 
 def test_what_cannot_be_said_has_a_reason():
@@ -198,9 +198,7 @@ def test_a_browser_draws_the_comparison(tmp_path):
     found = comparison.compare(videos, other, names=(NASTY, "B"), num_draws=20)
     drawn = result_pages.comparison_page(found, {"command": NASTY})
     assert NASTY not in drawn
-    assert found.summary in "".join(
-        Text(drawn.replace(video_charts.library(), "")).words
-    )
+    assert found.summary in "".join(Text(drawn.replace(charts.library(), "")).words)
     path = tmp_path / "page.html"
     path.write_text(drawn)
     body = browse(path, tmp_path).partition("<body>")[2]

@@ -1,7 +1,8 @@
-"""Charts of an evaluation and of a comparison, as Vega-Lite specifications."""
+"""Charts of an evaluation, of a run's epochs and of a comparison."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import altair as alt
 import numpy as np
 
 from tfmds import spec
@@ -9,13 +10,16 @@ from tfmds.evaluation import metrics, ranking
 from tfmds.evaluation.comparison import Comparison
 from tfmds.evaluation.epochs import Epochs
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
-from tfmds.reporting import video_charts
-from tfmds.reporting.video_charts import (
+from tfmds.evaluation.scores import SCORES
+from tfmds.reporting import charts, video_charts
+from tfmds.reporting.charts import (
     CLASSES,
     FAKE,
     INK,
+    RATE,
     REAL,
-    Chart,
+    Row,
+    data,
     layered,
     marked_line,
 )
@@ -25,10 +29,9 @@ _MAX_POINTS = 400
 # A scatter shows so many of the videos that are agreed upon.
 _MAX_AGREED = 1500
 _HEIGHT = 300
-_SHARE = {"type": "quantitative", "scale": {"domain": [0, 1], "nice": False}}
 
 
-def roc(evaluation: Evaluation) -> Chart | None:
+def roc(evaluation: Evaluation) -> alt.LayerChart | None:
     """ROC with the operating point; None where a class is missing."""
     ranked = ranking.rank(evaluation.sample)
     if np.isnan(metrics.auc(ranked)):
@@ -59,7 +62,7 @@ def roc(evaluation: Evaluation) -> Chart | None:
     )
 
 
-def precision_recall(evaluation: Evaluation) -> Chart | None:
+def precision_recall(evaluation: Evaluation) -> alt.LayerChart | None:
     """Precision over recall with the operating point; None where a class is missing."""
     ranked = ranking.rank(evaluation.sample)
     if np.isnan(metrics.auc(ranked)):
@@ -97,25 +100,26 @@ def precision_recall(evaluation: Evaluation) -> Chart | None:
     )
 
 
-def distributions(evaluation: Evaluation) -> Chart | None:
-    """MDS of reals and of fakes, and the threshold; None without a score."""
+def distributions(evaluation: Evaluation) -> alt.LayerChart | None:
+    """Scores of reals and of fakes, and the threshold; None without a score."""
     sample = evaluation.sample
     finite = np.isfinite(sample.score)
     if not finite.any():
         return None
-    threshold = evaluation.threshold
+    threshold, title = evaluation.threshold, SCORES[evaluation.score]
     return video_charts.distributions(
         {
             "real": sample.score[finite & ~sample.fake],
             "fake": sample.score[finite & sample.fake],
         },
         220,
-        "Distribution of the MDS of real and of fake videos, and the threshold",
+        f"Distribution of the {title} of real and of fake videos, and the threshold",
+        title,
         marks={} if threshold is None else {"threshold": threshold.value},
     )
 
 
-def reliability(evaluation: Evaluation) -> Chart | None:
+def reliability(evaluation: Evaluation) -> alt.LayerChart | None:
     """How often videos are fake over how probable that was said to be."""
     threshold = evaluation.threshold
     sample = evaluation.sample
@@ -132,38 +136,33 @@ def reliability(evaluation: Evaluation) -> Chart | None:
         for s, f, c in zip(said.tolist(), found.tolist(), count.tolist(), strict=True)
         if c
     ]
-    x = _axis("said", "said probability of fake", _SHARE)
-    y = _axis("found", "share that is fake", _SHARE)
+    x = alt.X("said:Q", title="said probability of fake", scale=RATE)
+    y = alt.Y("found:Q", title="share that is fake", scale=RATE)
+    x, y = x.axis(tickCount=5), y.axis(tickCount=5)
+    points = (
+        alt.Chart(data(rows))
+        .mark_point(filled=True, color=FAKE, opacity=1)
+        .encode(
+            x,
+            y,
+            alt.Size("count:Q", legend=None).scale(range=[40, 300]),
+            tooltip=[
+                alt.Tooltip("said:Q", format=".2f"),
+                alt.Tooltip("found:Q", title="fake", format=".2f"),
+                alt.Tooltip("count:Q", title="videos"),
+            ],
+        )
+    )
     return layered(
         _HEIGHT,
         "Reliability: share of fakes over the probability that was said",
-        _line(
-            [{"said": 0, "found": 0}, {"said": 1, "found": 1}], x, y, dash=True, thin=1
-        ),
-        _line(rows, x, y, thin=1.5),
-        {
-            "data": {"values": rows},
-            "mark": {"type": "point", "filled": True, "color": FAKE, "opacity": 1},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "size": {
-                    "field": "count",
-                    "type": "quantitative",
-                    "legend": None,
-                    "scale": {"range": [40, 300]},
-                },
-                "tooltip": [
-                    {"field": "said", "title": "said", "format": ".2f"},
-                    {"field": "found", "title": "fake", "format": ".2f"},
-                    {"field": "count", "title": "videos"},
-                ],
-            },
-        },
+        _line([{"said": 0, "found": 0}, {"said": 1, "found": 1}], x, y, dashed=True),
+        _line(rows, x, y, width=1.5),
+        points,
     )
 
 
-def subsets(evaluation: Evaluation, names: Iterable[str]) -> Chart | None:
+def subsets(evaluation: Evaluation, names: Iterable[str]) -> alt.LayerChart | None:
     """AUC and its interval of each part of the videos."""
     rows = []
     for name in names:
@@ -176,54 +175,32 @@ def subsets(evaluation: Evaluation, names: Iterable[str]) -> Chart | None:
         )
     if not rows:
         return None
-    x = _axis(
-        "auc",
-        "AUC, with its 95 % interval",
-        {"type": "quantitative", "scale": {"domain": [0, 1], "nice": False}},
+    auc = alt.X("auc:Q", title=_AUC, scale=RATE).axis(tickCount=5)
+    part = alt.Y("part:N", title=None, sort=None).axis(labelLimit=220)
+    tooltip = ["part:N", *_BOUNDS]
+    base = alt.Chart(data(rows))
+    chance = (
+        alt.Chart(data([{"auc": 0.5}]))
+        .mark_rule(color=INK, strokeDash=[2, 3])
+        .encode(auc)
     )
-    y = {
-        "field": "part",
-        "type": "nominal",
-        "sort": None,
-        "axis": {"title": None, "labelLimit": 220},
-    }
-    tooltip = [
-        {"field": "part"},
-        *({"field": f, "format": ".3f"} for f in ("auc", "low", "high")),
-    ]
     return layered(
         24 * len(rows) + 10,
         "AUC of each part of the videos, with its interval",
-        {
-            "data": {"values": [{"auc": 0.5}]},
-            "mark": {"type": "rule", "color": INK, "strokeDash": [2, 3]},
-            "encoding": {"x": x},
-        },
-        {
-            "data": {"values": rows},
-            "mark": {"type": "rule", "color": REAL, "strokeWidth": 2.5},
-            "encoding": {
-                "y": y,
-                "x": {**x, "field": "low"},
-                "x2": {"field": "high"},
-                "tooltip": tooltip,
-            },
-        },
-        {
-            "data": {"values": rows},
-            "mark": {
-                "type": "point",
-                "filled": True,
-                "size": 90,
-                "color": REAL,
-                "opacity": 1,
-            },
-            "encoding": {"y": y, "x": x, "tooltip": tooltip},
-        },
+        chance,
+        base.mark_rule(color=REAL, strokeWidth=2.5).encode(
+            alt.X("low:Q", title=_AUC, scale=RATE),
+            alt.X2("high"),
+            part,
+            tooltip=tooltip,
+        ),
+        base.mark_point(filled=True, size=90, color=REAL, opacity=1).encode(
+            auc, part, tooltip=tooltip
+        ),
     )
 
 
-def epochs(result: Epochs) -> Chart | None:
+def epochs(result: Epochs) -> alt.LayerChart | None:
     """AUC after each epoch with its interval; None where there is none."""
     rows = []
     for epoch in result.by_epoch:
@@ -233,38 +210,25 @@ def epochs(result: Epochs) -> Chart | None:
             rows.append({"epoch": epoch, "auc": auc.value, "low": low, "high": high})
     if not rows:
         return None
-    x = {
-        "field": "epoch",
-        "type": "quantitative",
-        "scale": {"nice": False},
-        "axis": {"title": "epoch", "tickMinStep": 1, "format": "d"},
-    }
-    y = _axis(
-        "auc",
-        "AUC, with its 95 % interval",
-        {"type": "quantitative", "scale": {"zero": False, "nice": True}},
+    x = (
+        alt.X("epoch:Q", title="epoch")
+        .scale(nice=False)
+        .axis(tickMinStep=1, format="d")
     )
-    tooltip = [
-        {"field": "epoch"},
-        *({"field": f, "format": ".3f"} for f in ("auc", "low", "high")),
-    ]
+    scale = alt.Scale(zero=False, nice=True)
+    base = alt.Chart(data(rows)).encode(x)
     return layered(
         _HEIGHT,
         "AUC after each epoch, with its interval",
-        {
-            "data": {"values": rows},
-            "mark": {"type": "area", "color": REAL, "opacity": 0.2},
-            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
-        },
-        {
-            "data": {"values": rows},
-            "mark": {
-                "type": "line",
-                "color": REAL,
-                "point": {"filled": True, "size": 60, "color": REAL},
-            },
-            "encoding": {"x": x, "y": y, "tooltip": tooltip},
-        },
+        base.mark_area(color=REAL, opacity=0.2).encode(
+            alt.Y("low:Q", title=_AUC, scale=scale), alt.Y2("high")
+        ),
+        base.mark_line(
+            color=REAL, point=alt.OverlayMarkDef(filled=True, size=60, color=REAL)
+        ).encode(
+            alt.Y("auc:Q", title=_AUC, scale=scale).axis(tickCount=5),
+            tooltip=["epoch:Q", *_BOUNDS],
+        ),
     )
 
 
@@ -274,7 +238,7 @@ def part_title(name: str) -> str:
     return part.removeprefix("manipulation=") or "all"
 
 
-def scatter(comparison: Comparison) -> Chart:
+def scatter(comparison: Comparison) -> alt.LayerChart:
     """Score of each video by both detectors; those they disagree about stand out."""
     disagreed = comparison.disagreed
     agreed = np.setdiff1d(np.arange(len(comparison.videos)), disagreed)
@@ -295,128 +259,148 @@ def scatter(comparison: Comparison) -> Chart:
                 "verdicts": verdicts,
             }
         )
-    names = comparison.names
-    x, y = (
-        {
-            "field": field,
-            "type": "quantitative",
-            "scale": {"zero": False},
-            "axis": {"title": f"score of {name}"},
-        }
-        for field, name in zip(("first", "second"), names, strict=True)
+    first, second = comparison.names
+    scale = alt.Scale(zero=False)
+    stands_out = alt.datum.verdicts == "disagree"
+    points = (
+        alt.Chart(data(rows))
+        .mark_point(filled=True)
+        .encode(
+            alt.X("first:Q", title=f"score of {first}", scale=scale),
+            alt.Y("second:Q", title=f"score of {second}", scale=scale),
+            alt.Color("is:N", scale=CLASSES).legend(orient="top", title=None),
+            alt.Shape("is:N")
+            .scale(domain=["real", "fake"], range=["circle", "cross"])
+            .legend(orient="top", title=None),
+            opacity=alt.when(stands_out).then(alt.value(1)).otherwise(alt.value(0.25)),
+            size=alt.when(stands_out).then(alt.value(80)).otherwise(alt.value(30)),
+            tooltip=[
+                alt.Tooltip("video:N"),
+                alt.Tooltip("is:N"),
+                alt.Tooltip("first:Q", title=first, format=".3f"),
+                alt.Tooltip("second:Q", title=second, format=".3f"),
+                alt.Tooltip("verdicts:N"),
+            ],
+        )
     )
-    x_level, y_level = comparison.levels
+    levels = [
+        marked_line(axis, level, f"level of {name}", scale)
+        for axis, level, name in zip(
+            "xy", comparison.levels, comparison.names, strict=True
+        )
+    ]
     return layered(
         420,
         "Score of each video by both detectors",
-        {
-            "data": {"values": rows},
-            "mark": {"type": "point", "filled": True},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": {
-                    "field": "is",
-                    "type": "nominal",
-                    "scale": CLASSES,
-                    "legend": {"orient": "top"},
-                },
-                "shape": {
-                    "field": "is",
-                    "type": "nominal",
-                    "scale": {"domain": ["real", "fake"], "range": ["circle", "cross"]},
-                    "legend": {"orient": "top"},
-                },
-                "opacity": {
-                    "condition": {"test": "datum.verdicts == 'disagree'", "value": 1},
-                    "value": 0.25,
-                },
-                "size": {
-                    "condition": {"test": "datum.verdicts == 'disagree'", "value": 80},
-                    "value": 30,
-                },
-                "tooltip": [
-                    {"field": "video"},
-                    {"field": "is"},
-                    {"field": "first", "title": names[0], "format": ".3f"},
-                    {"field": "second", "title": names[1], "format": ".3f"},
-                    {"field": "verdicts"},
-                ],
-            },
-        },
-        *marked_line("x", x_level, f"level of {names[0]}", _without(x)),
-        *marked_line("y", y_level, f"level of {names[1]}", _without(y)),
+        points,
+        *levels,
     )
 
 
-def _without(encoding: Chart) -> Chart:
-    return {key: value for key, value in encoding.items() if key != "field"}
+def confusion(evaluation: Evaluation) -> alt.LayerChart | None:
+    """What was called what at the threshold; None without one."""
+    if evaluation.threshold is None:
+        return None
+    rows = []
+    for word in ("real", "fake"):
+        counts = {
+            called: evaluation.estimates[f"{VIDEOS}/{word}s_called_{called}"].value
+            for called in ("real", "fake")
+        }
+        total = max(sum(counts.values()), 1)
+        rows += [
+            {
+                "is": f"is {word}",
+                "called": f"called {called}",
+                "share": count / total,
+                "text": f"{count} ({count / total:.0%})",
+            }
+            for called, count in counts.items()
+        ]
+    base = alt.Chart(data(rows)).encode(
+        alt.X("called:N", title=None, sort=None).axis(labelAngle=0, orient="top"),
+        alt.Y("is:N", title=None, sort=None),
+    )
+    dark = alt.datum.share > 0.5
+    return layered(
+        _HEIGHT,
+        "Verdicts at the threshold",
+        base.mark_rect().encode(
+            alt.Color("share:Q", legend=None).scale(domain=[0, 1], scheme="blues")
+        ),
+        base.mark_text(fontSize=15).encode(
+            text="text:N",
+            color=alt.when(dark).then(alt.value("white")).otherwise(alt.value("black")),
+        ),
+    )
+
+
+def picture(evaluation: Evaluation) -> bytes:
+    """An evaluation as a PNG: ROC, distributions of the scores, and verdicts."""
+    drawn = {
+        "ROC, videos": roc(evaluation),
+        "Score distributions": distributions(evaluation),
+        "Verdicts": confusion(evaluation),
+    }
+    side_by_side = [
+        chart.properties(title=title, width=_HEIGHT, height=_HEIGHT)
+        for title, chart in drawn.items()
+        if chart is not None
+    ]
+    return charts.to_png(
+        alt.hconcat(*side_by_side, title=evaluation.summary).resolve_scale(
+            color="independent"
+        )
+    )
+
+
+_AUC = "AUC, with its 95 % interval"
+_BOUNDS = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("auc", "low", "high")]
 
 
 def _curve(
     description: str,
-    rows: list[Chart],
-    point: Chart | None,
+    rows: Sequence[Row],
+    point: Row | None,
     x_name: tuple[str, str],
     y_name: tuple[str, str],
-    chance: list[Chart],
-) -> Chart:
-    x, y = _axis(*x_name, _SHARE), _axis(*y_name, _SHARE)
-    tooltip = [
-        {"field": x_name[0], "title": x_name[1], "format": ".3f"},
-        {"field": y_name[0], "title": y_name[1], "format": ".3f"},
-        {"field": "level", "title": "at the threshold"},
-    ]
-    layers = [_line(chance, x, y, dash=True, thin=1), _line(rows, x, y, thin=2)]
-    # Points one can hit with the pointer, seen only there.
-    layers.append(
-        {
-            "data": {"values": rows},
-            "mark": {"type": "point", "filled": True, "size": 60, "opacity": 0},
-            "encoding": {"x": x, "y": y, "tooltip": tooltip},
-        }
+    chance: Sequence[Row],
+) -> alt.LayerChart:
+    x, y = (
+        channel(f"{field}:Q", title=title, scale=RATE).axis(tickCount=5)
+        for channel, (field, title) in ((alt.X, x_name), (alt.Y, y_name))
     )
-    if point is not None:
-        layers.append(
-            {
-                "data": {"values": [point]},
-                "mark": {
-                    "type": "point",
-                    "filled": True,
-                    "size": 130,
-                    "color": FAKE,
-                    "opacity": 1,
-                    "clip": False,
-                },
-                "encoding": {"x": x, "y": y, "tooltip": tooltip},
-            }
-        )
-    return layered(_HEIGHT, description, *layers)
+    tooltip = [
+        *(alt.Tooltip(f"{f}:Q", title=t, format=".3f") for f, t in (x_name, y_name)),
+        alt.Tooltip("level:N", title="at the threshold"),
+    ]
+
+    def points(some: Sequence[Row], **style) -> alt.Chart:
+        drawn = alt.Chart(data(some)).mark_point(filled=True, **style)
+        return drawn.encode(x, y, tooltip=tooltip)
+
+    return layered(
+        _HEIGHT,
+        description,
+        _line(chance, x, y, dashed=True),
+        _line(rows, x, y, width=2),
+        # Points one can hit with the pointer, seen only there.
+        points(rows, size=60, opacity=0),
+        points([point], size=130, color=FAKE, opacity=1, clip=False) if point else None,
+    )
 
 
 def _line(
-    rows: list[Chart], x: Chart, y: Chart, *, thin: float, dash: bool = False
-) -> Chart:
-    return {
-        "data": {"values": rows},
-        "mark": {
-            "type": "line",
-            "color": INK,
-            "strokeWidth": thin,
-            "strokeDash": [3, 4] if dash else [1, 0],
-            "tooltip": None,
-        },
-        "encoding": {
-            "x": x,
-            "y": y,
-            # In the order of the rows: a ROC has upright steps.
-            "order": {"value": None},
-        },
-    }
-
-
-def _axis(field: str, title: str, kind: Chart) -> Chart:
-    return {"field": field, **kind, "axis": {"title": title, "tickCount": 5}}
+    rows: Sequence[Row], x: alt.X, y: alt.Y, *, width: float = 1, dashed: bool = False
+) -> alt.Chart:
+    style = {"strokeWidth": width, "strokeDash": [3, 4] if dashed else [1, 0]}
+    # In the order of the rows: a ROC has upright steps.
+    numbered = [{**row, "number": number} for number, row in enumerate(rows)]
+    return (
+        alt.Chart(data(numbered))
+        .mark_line(color=INK, tooltip=None, **style)
+        .encode(x, y, order="number:Q")
+    )
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from tfmds.common.provenance import versions
 from tfmds.evaluation.comparison import Comparison
 from tfmds.evaluation.epochs import Epochs
 from tfmds.evaluation.evaluation import Evaluation
-from tfmds.reporting import plots, result_pages
+from tfmds.reporting import result_charts, result_pages
 
 METRICS_FILE = "metrics.json"
 PICTURE_FILE = "evaluation.png"
@@ -51,7 +51,7 @@ def write_evaluation(
     }
     folder = epath.Path(output_dir)
     files.write_json(folder / METRICS_FILE, result.to_json() | provenance)
-    files.write_bytes(folder / PICTURE_FILE, plots.picture(result))
+    files.write_bytes(folder / PICTURE_FILE, result_charts.picture(result))
     return [folder / METRICS_FILE, folder / PICTURE_FILE]
 
 

@@ -13,7 +13,7 @@ from tfmds.evaluation.epochs import Epochs
 from tfmds.evaluation.evaluation import ALL, CHUNKS, LOCALIZATION, VIDEOS, Evaluation
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.scores import SCORES, VideoScores
-from tfmds.reporting import result_charts, video_charts, video_page
+from tfmds.reporting import result_charts, video_page
 
 # Faces of a video by track and time in seconds, as JPEG.
 Faces = Mapping[str, Mapping[tuple[int, float], bytes]]
@@ -98,8 +98,7 @@ def evaluation_page(
         row_columns=_row_columns(evaluation),
         rows=rows,
         left_out_rows=left_out_rows,
-        charts={name: chart for name, chart in drawn.items() if chart},
-        library=video_charts.library(),
+        charts=drawn,
         provenance=provenance or {},
     )
 
@@ -126,7 +125,6 @@ def comparison_page(
             *(second, "called"),
         ),
         charts={"scatter": result_charts.scatter(comparison)},
-        library=video_charts.library(),
         provenance=provenance or {},
     )
 
@@ -141,7 +139,6 @@ def epochs_page(
       where: The run.
       provenance: How it was made, as rows of a table.
     """
-    chart = result_charts.epochs(epochs)
     by_epoch = {
         epoch: metrics.titled(result.estimates, VIDEOS, _COLUMNS)
         for epoch, result in epochs.by_epoch.items()
@@ -152,8 +149,7 @@ def epochs_page(
         where=where,
         columns=("epoch", *next(iter(by_epoch.values()))),
         rows=[(epoch, *figures.values()) for epoch, figures in by_epoch.items()],
-        charts={"epochs": chart} if chart else {},
-        library=video_charts.library(),
+        charts={"epochs": result_charts.epochs(epochs)},
         provenance=provenance or {},
     )
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import altair as alt
 import jinja2
 import numpy as np
 from etils import epath
@@ -22,6 +23,7 @@ from tfmds.common import files
 from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.reporting import video_charts
+from tfmds.reporting.charts import library, to_page
 
 INDEX_FILE = "index.html"
 
@@ -60,7 +62,6 @@ def video_page(
     """
     most_faces = _MAX_FACES // max(len(judgement.tracks), 1)
     tracks = [track_strip(judgement, track, most_faces) for track in judgement.tracks]
-    drawn = [track["chart"] for track in tracks]
     standing = video_charts.standing(judgement)
     return render(
         "video.html",
@@ -69,9 +70,8 @@ def video_page(
         plain_reason=_plain_reason(judgement),
         tracks=tracks,
         standing=standing,
-        charts={f"track-{n}": chart for n, chart in enumerate(drawn)}
-        | ({"standing": standing} if standing else {}),
-        library=video_charts.library() if drawn else "",
+        charts={f"track-{n}": track["chart"] for n, track in enumerate(tracks)}
+        | {"standing": standing},
         provenance=provenance or {},
     )
 
@@ -209,8 +209,20 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def render(template: str, **values: Any) -> str:
-    """Fills a template; every value is data, none is markup."""
+def render(
+    template: str, charts: Mapping[str, alt.LayerChart | None] | None = None, **values
+) -> str:
+    """Fills a template; every value is data, none is markup.
+
+    Args:
+      template: Its file.
+      charts: By the id of their place, where the template has charts; a None is none.
+      **values: What else it asks for.
+    """
+    if charts is not None:
+        drawn = {name: chart for name, chart in charts.items() if chart is not None}
+        values["charts"] = {name: to_page(chart) for name, chart in drawn.items()}
+        values["library"] = library() if drawn else ""
     page = _environment().get_template(template).render(**values)
     # A file name may hold bytes that are no text.
     return page.encode(errors="replace").decode()

@@ -5,16 +5,13 @@ and pictures: the evaluation, sample chunks, distances of mouths to voices.
 """
 
 import contextlib
-import io
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import tensorflow as tf
 from etils import epath
-from matplotlib.figure import Figure
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalars
 from tensorboard.plugins.hparams import api as hparams
@@ -23,7 +20,7 @@ from tensorboard.plugins.pr_curve import summary as pr_curve
 from tfmds import spec
 from tfmds.evaluation import metrics
 from tfmds.evaluation.ranking import Sample
-from tfmds.reporting import plots
+from tfmds.reporting import chunk_pictures, result_charts
 from tfmds.training.validation import SPLIT, Result, Samples
 
 LOGS = "logs"
@@ -32,9 +29,8 @@ LOGS = "logs"
 _NUM_LEVELS = 101
 # Steps of this process before the profiler starts: the first ones compile and fill.
 _WARM_UP = 10
-# Chunks shown, half of each class, and frames of each.
+# Chunks shown, half of each class.
 _NUM_SHOWN = 4
-_NUM_FRAMES = 6
 
 
 class Board:
@@ -118,9 +114,12 @@ def _write_result(step: int, result: Result) -> None:
             tf.summary.histogram(f"mds/{word}", sample.score[mask])
     if sample.fake.any() and not sample.fake.all():
         _write(_precision_recall(sample), step)
-    _write_picture("validation/evaluation", plots.picture(result.evaluation))
+    _write_picture("validation/evaluation", result_charts.picture(result.evaluation))
     _write_picture("validation/samples", _samples_picture(result.samples))
-    _write_picture("validation/mouth_against_voice", _matrix_picture(result.samples))
+    _write_picture(
+        "validation/mouth_against_voice",
+        chunk_pictures.pairwise(result.samples.pairwise_distance, result.samples.label),
+    )
 
 
 def _write(summary: Any, step: int) -> None:
@@ -203,65 +202,19 @@ def _samples_picture(samples: Samples) -> bytes:
     """Some chunks of each class: frames, MFCC and distance."""
     shown = _shown(samples.label)
     distance = np.diagonal(samples.pairwise_distance)
-    frames = np.linspace(0, samples.frames.shape[1] - 1, _NUM_FRAMES).astype(int)
-    figure = Figure(figsize=(9, 0.3 + 1.4 * len(shown)), dpi=100, layout="constrained")
-    axes = figure.subplots(
-        len(shown),
-        _NUM_FRAMES + 1,
-        squeeze=False,
-        width_ratios=[1] * _NUM_FRAMES + [2.5],
+    return chunk_pictures.chunks(
+        samples.frames[shown],
+        samples.mfcc[shown],
+        samples.label[shown],
+        [
+            f"distance {distance[chunk]:.3f}"
+            f" ({samples.video_id[chunk]} from {samples.start_seconds[chunk]:g} s)"
+            for chunk in shown
+        ],
     )
-    # Room for the titles, which are wider than their columns.
-    figure.get_layout_engine().set(hspace=0.2, rect=(0, 0, 1, 0.96))
-    for row, chunk in zip(axes, shown, strict=True):
-        for place, frame in zip(row, frames, strict=False):
-            place.imshow(samples.frames[chunk, frame])
-            place.set_axis_off()
-        row[-1].imshow(samples.mfcc[chunk, 1:], aspect="auto", origin="lower")
-        row[-1].set_axis_off()
-        is_fake = samples.label[chunk] == spec.FAKE
-        title = row[0].text(
-            0,
-            1.08,
-            f"{'fake' if is_fake else 'real'}, distance {distance[chunk]:.3f}"
-            f"   ({samples.video_id[chunk]} from {samples.start_seconds[chunk]:g} s)",
-            transform=row[0].transAxes,
-            color=plots.FAKE_COLOR if is_fake else plots.REAL_COLOR,
-        )
-        title.set_in_layout(False)
-    return _png(figure)
 
 
 def _shown(label: np.ndarray) -> np.ndarray:
     by_class = [np.flatnonzero(label == c) for c in (spec.REAL, spec.FAKE)]
     chosen = np.concatenate([rows[:: max(1, len(rows) // 2)][:2] for rows in by_class])
     return chosen[:_NUM_SHOWN]
-
-
-def _matrix_picture(samples: Samples) -> bytes:
-    """Distance of each mouth of a batch to each voice; own voices on the diagonal."""
-    matrix = samples.pairwise_distance
-    figure = Figure(figsize=(6.4, 5.6), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    drawn = axes.imshow(matrix, cmap="viridis_r")
-    figure.colorbar(drawn, label="distance")
-    axes.set(
-        title="Mouths against voices of a validation batch", xlabel="voice of chunk"
-    )
-    axes.set_ylabel("mouth of chunk")
-    axes.set_xticks(range(len(matrix)), [])
-    axes.set_yticks(
-        range(len(matrix)),
-        ["fake" if label == spec.FAKE else "real" for label in samples.label],
-        fontsize=7,
-    )
-    for tick, label in zip(axes.get_yticklabels(), samples.label, strict=True):
-        tick.set_color(plots.FAKE_COLOR if label == spec.FAKE else plots.REAL_COLOR)
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    png = io.BytesIO()
-    with mpl.rc_context({"font.size": 9}):
-        figure.savefig(png, format="png")
-    return png.getvalue()
