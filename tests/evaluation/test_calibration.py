@@ -3,7 +3,7 @@ import pytest
 
 from tfmds.common.errors import InputError
 from tfmds.evaluation import calibration
-from tfmds.evaluation.calibration import Calibration
+from tfmds.evaluation.thresholds import Threshold
 
 
 @pytest.mark.parametrize("kind", calibration.KINDS)
@@ -25,10 +25,11 @@ def test_the_curve_never_falls_and_stays_finite(kind, fake):
     assert np.isfinite(values).all()
     assert (np.diff(values) >= 0).all()
     assert ((values >= 0) & (values <= 1)).all()
-    assert Calibration.from_json(curve.to_json(), "x") == curve
+    threshold = Threshold(1.0, calibration=curve)
+    assert Threshold.from_json(threshold.to_json(), "x") == threshold
 
 
 @pytest.mark.parametrize("fields", [{}, [], {"kind": "magic"}, {"kind": "isotonic"}])
 def test_what_is_no_calibration_is_refused(fields):
-    with pytest.raises(InputError, match="calibration"):
-        Calibration.from_json(fields, "x")
+    with pytest.raises(InputError, match=r"x: .*calibration"):
+        Threshold.from_json({"value": 1, "calibration": fields}, "x")

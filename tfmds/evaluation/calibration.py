@@ -5,11 +5,9 @@ the classes weigh the same in the fit, however many there are of each.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-
-from tfmds.common.errors import InputError
 
 LOGISTIC = "logistic"
 ISOTONIC = "isotonic"
@@ -28,10 +26,14 @@ class Calibration:
       points: Score and probability of each corner of the isotonic line.
     """
 
-    kind: str
+    kind: Literal["logistic", "isotonic"]
     slope: float = 0.0
     intercept: float = 0.0
     points: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self):
+        if (self.kind == ISOTONIC) != bool(self.points):
+            raise ValueError(f"a calibration with {len(self.points)} points")
 
     def __call__(self, score: np.ndarray) -> np.ndarray:
         """Probability of being fake, float64 of the shape of `score`."""
@@ -50,24 +52,6 @@ class Calibration:
         if self.kind == ISOTONIC:
             return {"kind": self.kind, "points": [list(p) for p in self.points]}
         return {"kind": self.kind, "slope": self.slope, "intercept": self.intercept}
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any], where: str) -> "Calibration":
-        """Reads what `to_json` wrote; `where` names the source in an error."""
-        try:
-            if fields["kind"] == ISOTONIC:
-                points = tuple((float(x), float(y)) for x, y in fields["points"])
-                if points:
-                    return cls(ISOTONIC, points=points)
-            if fields["kind"] == LOGISTIC:
-                slope, intercept = float(fields["slope"]), float(fields["intercept"])
-                return cls(LOGISTIC, slope=slope, intercept=intercept)
-        except (KeyError, TypeError, ValueError):
-            pass
-        raise InputError(
-            f"{where}: the calibration {fields!r} cannot be read, expected one of the"
-            f" kinds {', '.join(KINDS)}; choose the threshold again"
-        )
 
 
 def fit(real: np.ndarray, fake: np.ndarray, kind: str = LOGISTIC) -> Calibration:

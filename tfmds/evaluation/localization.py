@@ -54,6 +54,14 @@ class Localizer:
     average_precision: float | None = None
     f1: float | None = None
 
+    def __post_init__(self):
+        numbers = (self.low, self.high, self.smoothing_seconds)
+        if not np.isfinite(numbers).all() or self.low > self.high:
+            raise ValueError(
+                f"levels of localization from {self.low} to {self.high}, expected"
+                " low <= high"
+            )
+
     @property
     def summary(self) -> str:
         """The levels and what they promise, in one sentence."""
@@ -67,21 +75,6 @@ class Localizer:
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any], where: str) -> "Localizer":
-        """Reads what `to_json` wrote; `where` names the source in an error."""
-        try:
-            localizer = cls(**fields)
-            numbers = (localizer.low, localizer.high, localizer.smoothing_seconds)
-            if np.isfinite(numbers).all() and localizer.low <= localizer.high:
-                return localizer
-        except TypeError:
-            pass
-        raise InputError(
-            f"{where}: the localization {fields!r} cannot be read, expected low, high"
-            " and smoothing_seconds with low <= high; choose the threshold again"
-        )
 
     def periods_of(
         self,

@@ -1,7 +1,6 @@
 """Thresholds: where a score is called fake, how that was chosen, and threshold.json."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 from tfmds.evaluation import calibration, criteria, metrics, scores
 from tfmds.evaluation.bootstrap import CONFIDENCE, Bootstrap, Estimate, group_numbers
@@ -19,6 +18,7 @@ from tfmds.evaluation.ranking import Sample
 from tfmds.evaluation.scores import VideoScores
 
 FILE = "threshold.json"
+_HINT = "Make one with python -m tfmds.select_threshold."
 
 # What a threshold remembers of the scores it was chosen on.
 _NUM_QUANTILES = 101
@@ -106,7 +106,7 @@ class Threshold:
         }
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any], where: str) -> "Threshold":
+    def from_json(cls, fields: Any, where: str) -> "Threshold":
         """Reads what `to_json` wrote; `where` names the source in an error.
 
         Only `value` must be there, so that a threshold can be written by hand.
@@ -114,45 +114,24 @@ class Threshold:
         Raises:
           InputError: It cannot be read, or was chosen on the test split.
         """
-        try:
-            version = fields.get("format_version", spec.FORMAT_VERSION)
-            value = float(fields["value"])
-            fitted = fields.get("calibration")
-            localizer = fields.get("localization")
-            threshold = cls(
-                value=value,
-                score=str(fields.get("score", scores.MDS)),
-                criterion=str(fields.get("criterion", "")),
-                target=fields.get("target"),
-                split=str(fields.get("split", "")),
-                counts=dict(fields.get("counts", {})),
-                interval=_interval_from_json(fields),
-                false_positive_rate=_estimate(fields.get("false_positive_rate", {})),
-                recall=_estimate(fields.get("recall", {})),
-                scores_digest=str(fields.get("scores_digest", "")),
-                model_id=str(fields.get("model_id", "")),
-                notes=tuple(map(str, fields.get("notes", ()))),
-                quantiles={
-                    str(word): tuple(map(float, values))
-                    for word, values in fields.get("quantiles", {}).items()
-                },
-                calibration=fitted and Calibration.from_json(fitted, where),
-                localizer=localizer and Localizer.from_json(localizer, where),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as e:
-            if isinstance(e, InputError):
-                raise
-            raise InputError(
-                f"{where}: no threshold: {e!r}; expected an object with at least"
-                ' "value". Make one with python -m tfmds.select_threshold.'
-            ) from e
+        version = spec.FORMAT_VERSION
+        if isinstance(fields, dict):
+            version = fields.get("format_version", version)
+            fields = _with_interval(fields)
+            fields["localizer"] = fields.pop("localization", None)
+            for name in ("false_positive_rate", "recall"):
+                if isinstance(fields.get(name), dict):
+                    fields[name] = _with_interval(fields[name])
+        threshold = json_files.convert(fields, cls, where, "the threshold", _HINT)
         if version != spec.FORMAT_VERSION:
             raise InputError(
                 f"{where}: format version {version}, expected {spec.FORMAT_VERSION};"
                 " choose the threshold again with this version of tfmds"
             )
-        if not np.isfinite(value):
-            raise InputError(f"{where}: value is {value}, expected a finite number")
+        if not np.isfinite(threshold.value):
+            raise InputError(
+                f"{where}: value is {threshold.value}, expected a finite number"
+            )
         if threshold.score not in scores.SCORES:
             raise InputError(
                 f"{where}: a threshold of the score {threshold.score!r}, expected one"
@@ -281,13 +260,7 @@ def write(path: os.PathLike | str, threshold: Threshold) -> None:
 
 def read(path: os.PathLike | str) -> Threshold:
     """Reads threshold.json; raises InputError as `Threshold.from_json`."""
-    hint = "Make one with python -m tfmds.select_threshold."
-    text = files.read_text(path, "a threshold", hint)
-    try:
-        fields = json.loads(text)
-    except json.JSONDecodeError as e:
-        raise InputError(f"{path}: not JSON, expected a threshold: {e}. {hint}") from e
-    return Threshold.from_json(fields, str(path))
+    return Threshold.from_json(json_files.read(path, "a threshold", _HINT), str(path))
 
 
 def refuse_test(split: str, where: str) -> None:
@@ -362,15 +335,7 @@ def _largest_difference(quantiles: np.ndarray, values: np.ndarray) -> float:
     return float(max((found[1:] - expected).max(), (expected - found[:-1]).max()))
 
 
-def _interval_from_json(fields: dict[str, Any]) -> tuple[float, float] | None:
-    low, high = fields.get("low"), fields.get("high")
-    return None if low is None or high is None else (float(low), float(high))
-
-
-def _estimate(fields: dict[str, Any]) -> Estimate:
-    value = fields.get("value")
-    return Estimate(
-        None if value is None else float(value),
-        _interval_from_json(fields),
-        str(fields.get("reason", "")),
-    )
+def _with_interval(fields: dict[str, Any]) -> dict[str, Any]:
+    """`low` and `high` as the interval that they are, where both are there."""
+    bounds = fields.get("low"), fields.get("high")
+    return fields | {"interval": None if None in bounds else bounds}
