@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -54,16 +53,13 @@ def test_it_says_the_result_first_and_writes_it(inputs, tmp_path):
     assert (tmp_path / "out" / "evaluation.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_score_files_need_no_tensorflow_and_start_fast(inputs):
-    began = time.monotonic()
+def test_score_files_need_no_tensorflow(inputs):
     done = subprocess.run(
         [sys.executable, "-c", _IMPORTS, "evaluate", *inputs],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    # 1.5 s on a quiet machine; the limit only tells it from a start of TensorFlow.
-    assert time.monotonic() - began < 10
 
 
 def test_it_works_with_neither_threshold_nor_chunks(inputs, tmp_path):

@@ -57,11 +57,6 @@ def format_periods(periods: Iterable[Period]) -> str:
     return ";".join(f"{start:g}-{end:g}" for start, end in periods)
 
 
-def overlap_seconds(periods: Iterable[Period], start: float, end: float) -> float:
-    """Seconds of the stretch from `start` to `end` that the periods cover."""
-    return sum(max(0.0, min(e, end) - max(s, start)) for s, e in periods)
-
-
 def write_manifest(path: os.PathLike | str, videos: Iterable[Video]) -> None:
     """Writes the table as CSV, whole or not at all."""
     with files.writing(path) as f:

@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 import tensorflow as tf
 
 from tfmds import spec
+from tfmds.common.thumbnails import small
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
 
-# Side of a face in pixels.
-_SIDE = 96
 # Shards of a split that a sample is taken from, at most.
 _SAMPLED_SHARDS = 8
 
@@ -53,7 +52,7 @@ def read(
         frames = track["frames"]
         for first in range(0, len(frames) - num_frames + 1, num_frames):
             start = float(track["start_seconds"]) + first / frame_rate
-            jpeg = _small(frames[first + num_frames // 2])
+            jpeg = small(frames[first + num_frames // 2].numpy())
             of_video[int(track["track"]), round(start, 1)] = jpeg
     return faces
 
@@ -102,11 +101,5 @@ def sample(data_dir: os.PathLike | str) -> Iterator[Face]:
                 label=spec.LABEL_WORDS[int(track["video_label"])],
                 manipulation=track["manipulation"].numpy().decode(),
                 seconds=round(seconds, 1),
-                jpeg=_small(track["frames"][middle]),
+                jpeg=small(track["frames"][middle].numpy()),
             )
-
-
-def _small(jpeg: tf.Tensor) -> bytes:
-    picture = tf.io.decode_jpeg(jpeg, channels=3)
-    picture = tf.image.resize(picture, [_SIDE, _SIDE], method="area")
-    return tf.io.encode_jpeg(tf.cast(picture, tf.uint8), quality=80).numpy()

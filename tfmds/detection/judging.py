@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from tfmds import spec
+from tfmds.common.thumbnails import small
 from tfmds.data import records
 from tfmds.data.manifest import Video
 from tfmds.detection.track_choice import TrackChoice
@@ -21,8 +21,6 @@ from tfmds.preprocessing.isolation import IsolatedTrackReader
 
 # Chunks that go through the network together, at most.
 _BATCH_SIZE = 8
-# Side of the faces that a report shows, in pixels.
-_FACE_SIDE = 96
 
 
 class Model(Protocol):
@@ -177,16 +175,8 @@ def _cut(
             track=segment.track,
             start_seconds=round(seconds, 3),
             distance=math.nan,
-            face_jpeg=_small(piece.frames[length // 2]),
+            face_jpeg=small(piece.frames[length // 2]),
             box=tuple(boxes.mean(axis=0).round(1).tolist()),
         )
         # The name plays no part in the answer, and may be no UTF-8.
         yield chunk, records.encode(piece, Video("", ""), chunk_spec.seconds)
-
-
-def _small(jpeg: bytes) -> bytes:
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    picture = cv2.resize(
-        picture, (_FACE_SIDE, _FACE_SIDE), interpolation=cv2.INTER_AREA
-    )
-    return cv2.imencode(".jpg", picture)[1].tobytes()

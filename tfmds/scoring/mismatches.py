@@ -106,8 +106,8 @@ def score(tracks: Sequence[Track], seed: int = 0) -> tuple[VideoScores, ChunkSco
     the shift, no other video for the swap) goes without.
     """
     rng = np.random.default_rng(seed)
-    # By name of the new video: its row and manipulation, and its chunks.
-    rows: dict[str, tuple[VideoRow, str]] = {}
+    # By name of the new video.
+    rows: dict[str, VideoRow] = {}
     chunks: dict[str, list] = {
         name: [] for name in ("video_id", "track", "start_seconds", "distance", "label")
     }
@@ -117,8 +117,15 @@ def score(tracks: Sequence[Track], seed: int = 0) -> tuple[VideoScores, ChunkSco
     ) -> None:
         video_id = track.row.video.video_id
         video_id += f"+{manipulation}" if manipulation else ""
-        rows[video_id] = track.row, manipulation
         label = spec.FAKE if manipulation else spec.REAL
+        video = dataclasses.replace(
+            track.row.video,
+            video_id=video_id,
+            label=spec.LABEL_WORDS[label],
+            manipulation=manipulation,
+            fake_periods=(),
+        )
+        rows[video_id] = dataclasses.replace(track.row, video=video)
         chunks["video_id"] += [video_id] * len(start)
         chunks["track"] += [track.track] * len(start)
         chunks["label"] += [label] * len(start)
@@ -134,18 +141,7 @@ def score(tracks: Sequence[Track], seed: int = 0) -> tuple[VideoScores, ChunkSco
         if shifted := track.shifted():
             add(track, SHIFT, *shifted[i % 2])
     scored = ChunkScores.from_distances(**chunks)
-    videos = VideoScores.from_chunks(
-        scored,
-        video_id=list(rows),
-        label=[spec.FAKE if kind else spec.REAL for _, kind in rows.values()],
-        split=[row.video.split for row, _ in rows.values()],
-        group=[row.video.group for row, _ in rows.values()],
-        manipulation=[kind for _, kind in rows.values()],
-        status=[row.status for row, _ in rows.values()],
-        fake_periods=[() for _ in rows],
-        seconds=[row.seconds for row, _ in rows.values()],
-    )
-    return videos, scored
+    return scorer.video_scores(list(rows.values()), scored), scored
 
 
 def score_data_set(
