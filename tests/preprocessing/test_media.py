@@ -330,3 +330,56 @@ def test_a_length_that_the_file_does_not_state_is_limited_too(tmp_path):
     with Media(path, SPEC, options=limit) as media, pytest.raises(MediaError) as error:
         list(media.pictures())
     assert "longer than 2 s" in error.value.reason
+
+
+def test_the_track_with_something_on_it_is_read_and_the_others_told_of(tmp_path):
+    path = tmp_path / "v.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        streams_ = [container.add_stream("pcm_s16le", rate=48_000) for _ in range(3)]
+        sounds = [np.zeros(96_000, np.float32), make.tone(2), 0.5 * make.tone(2)]
+        for stream in streams_:
+            stream.layout = "mono"
+        for stream, samples in zip(streams_, sounds, strict=True):
+            for packet in make._sound_packets(stream, samples, 48_000, 0.0):
+                container.mux(packet)
+        for i in range(50):
+            frame = av.VideoFrame.from_ndarray(DARK, "rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    for number, loudness, told in ((0, 0.2, 2), (2, 0.2, 2), (3, 0.1, 3)):
+        options = PreprocessingConfig(sound_track=number)
+        with Media(path, SPEC, options=options) as media:
+            samples = media.sound.read(0, 48_000)
+            assert np.abs(samples).max() == pytest.approx(loudness, abs=0.01)
+            assert f"3 sound tracks number {told}" in media.notes[0]
+    with pytest.raises(MediaError, match="silent"):
+        Media(path, SPEC, options=PreprocessingConfig(sound_track=1))
+    with pytest.raises(MediaError, match="no sound track 4"):
+        Media(path, SPEC, options=PreprocessingConfig(sound_track=4))
+
+
+@pytest.mark.parametrize(
+    ("old", "kind", "status"),
+    [(b"ac-3", "sound", spec.NO_AUDIO), (b"avc1", "picture", spec.DECODE_ERROR)],
+)
+def test_a_codec_that_is_not_known_is_named(tmp_path, old, kind, status):
+    path = pathlib.Path(flash_and_click(tmp_path / "v.mp4", sound_codec="ac3"))
+    data = path.read_bytes()
+    # The last one is that of the sample description.
+    at = data.rindex(old)
+    path.write_bytes(data[:at] + b"zqzq" + data[at + 4 :])
+    with pytest.raises(MediaError) as error:
+        Media(path, SPEC)
+    assert error.value.status == status
+    assert f"its {kind} (stream" in error.value.reason
+    assert "zqzq" in error.value.reason
+
+
+def test_a_name_with_a_colon_is_that_of_a_file(tmp_path, monkeypatch):
+    path = flash_and_click(tmp_path / "2024-01-05T12:30:00.mp4")
+    monkeypatch.chdir(tmp_path)
+    with Media(os.path.basename(path), SPEC) as media:
+        assert flash_seconds(media) == pytest.approx(FLASH, abs=1 / 25)
