@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -69,13 +70,16 @@ def preprocess(
         "options": options.to_json(),
     }
     out = epath.Path(output_dir)
-    work = out / data_set.WORK_DIR
-    files.clear_removed(out, data_set.WORK_DIR)
-    if _check_same_run(out, run):
-        files.remove_folder(work)
-        return data_set.DataSet.load(out).videos()
+    # Said at once where there is nothing to wait for.
+    with contextlib.suppress(FileNotFoundError):
+        _check_same_run(out, run)
     job = shards.Job(name, os.fspath(out), os.fspath(root), options, chunk_spec)
-    with _clear_where_full(out):
+    with _clear_where_full(out), files.locked(out, lambda: _say_waiting(out)):
+        work = out / data_set.WORK_DIR
+        files.clear_removed(out, data_set.WORK_DIR)
+        if _check_same_run(out, run):
+            files.remove_folder(work)
+            return data_set.DataSet.load(out).videos()
         work.mkdir(parents=True, exist_ok=True)
         files.write_json(work / "run.json", run)
         todo = [shard for shard in plan if not shards.is_finished(job, shard)]
@@ -86,6 +90,14 @@ def preprocess(
             ):
                 beam_runner.run(todo, job, beam_arguments)
         return _finish(out, run, job, plan, videos)
+
+
+def _say_waiting(out: epath.Path) -> None:
+    print(
+        f"{out}: another preprocess is at work here; waiting until it ends",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 @contextlib.contextmanager

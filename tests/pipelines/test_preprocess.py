@@ -2,9 +2,11 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 
@@ -18,6 +20,7 @@ from pipelines import record_files, shards
 from tests import media as make
 from tests.faults import faulty  # noqa: F401
 from tfmds import spec
+from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest
 from tfmds.data.records import TrackSegment
@@ -461,3 +464,41 @@ def test_mistakes_get_one_clear_message(videos, tmp_path, arguments, expected):
     assert process.returncode != 0
     assert expected in out + errors
     assert "Traceback" not in out + errors
+
+
+def test_a_second_preprocess_waits_for_the_first_and_takes_what_it_made(
+    videos, made, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    results, said = [], threading.Event()
+
+    def second():
+        results.append(
+            record_files.preprocess(videos, out, "demo", 2, beam_arguments=HERE)
+        )
+
+    thread = threading.Thread(target=second)
+    with files.locked(out, said.set):
+        thread.start()
+        while "another preprocess is at work" not in capsys.readouterr().err:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        assert not list(out.glob("*.tfrecord*"))
+        shutil.copytree(made, out, dirs_exist_ok=True)
+    thread.join()
+    assert results == [data_set.DataSet.load(made).videos()]
+    assert contents(out) == contents(made)
+
+
+def test_two_programs_at_once_make_one_data_set(videos, made, tmp_path):
+    flags = [f"--manifest={videos}", f"--output_dir={tmp_path}", "--name=demo"]
+    flags += ["--num_shards=2", "--direct_num_workers=1"]
+    command = [sys.executable, "-m", "pipelines.preprocess", *flags]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    for program in both:
+        output, _ = program.communicate()
+        assert program.returncode == 0, output.decode()
+    assert contents(tmp_path) == contents(made)

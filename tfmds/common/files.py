@@ -5,13 +5,14 @@ import contextlib
 import csv
 import ctypes
 import errno
+import fcntl
 import hashlib
 import io
 import json
 import os
 import re
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import IO, Any, cast
 
 from etils import epath
@@ -163,6 +164,58 @@ def check_writable(path: os.PathLike | str, *, is_folder: bool) -> None:
         probe.unlink(missing_ok=True)
     except OSError as e:
         raise InputError(f"{path}: no {kind} ({e.strerror or e})") from e
+
+
+_LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def locked(folder: os.PathLike | str, waiting: Callable[[], None]) -> Iterator[None]:
+    """Makes a folder, and keeps other processes that lock it waiting.
+
+    A process that ends in whatever way loses its lock. Folders of other machines
+    (`s3://` and such), and those that cannot be written, are not locked.
+
+    Args:
+      folder: The folder.
+      waiting: Called once before it waits for another process.
+    """
+    folder = epath.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    held = None if "://" in os.fspath(folder) else _lock(folder / _LOCK, waiting)
+    try:
+        yield
+    finally:
+        if held is not None:
+            try:
+                (folder / _LOCK).unlink(missing_ok=True)
+            finally:
+                os.close(held)
+
+
+def _lock(path: epath.Path, waiting: Callable[[], None]) -> int | None:
+    told = False
+    while True:
+        try:
+            held = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not told:
+                waiting()
+                told = True
+            fcntl.flock(held, fcntl.LOCK_EX)
+        except OSError:
+            # A file system without locks.
+            os.close(held)
+            return None
+        # The one before may have removed the file that was waited for.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(held), os.stat(path)):
+                return held
+        os.close(held)
 
 
 def write_text(path: os.PathLike | str, text: str) -> None:
