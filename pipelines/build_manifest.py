@@ -41,6 +41,11 @@ class BuildManifestConfig:
         " no list is left out.",
     )
     test_list: str | None = setting(None, "DFDC: the same for the test.")
+    audio_altered: str | None = setting(
+        None,
+        "DFDC: a table of fakes with the columns train_mp4 and audio_altered; says"
+        " which stream of a fake was forged.",
+    )
     dry_run: bool = setting(
         False, "Prints what the manifest would hold and writes nothing."
     )
@@ -56,6 +61,7 @@ def main(config: BuildManifestConfig) -> None:
         config.seed,
         config.train_list,
         config.test_list,
+        config.audio_altered,
     )
     if config.dry_run:
         print(manifests.listing(videos, found))

@@ -23,6 +23,7 @@ def build(
     seed: int = 0,
     train_list: os.PathLike | str | None = None,
     test_list: os.PathLike | str | None = None,
+    audio_altered: os.PathLike | str | None = None,
 ) -> tuple[list[Video], layouts.Listing]:
     """Lists a data set and splits it.
 
@@ -34,6 +35,7 @@ def build(
       seed: Chooses which group goes where.
       train_list: DFDC's fakes for training; without lists all videos are taken.
       test_list: The same for the test.
+      audio_altered: DFDC's fakes whose sound was altered, and those where it was not.
 
     Returns:
       The rows of the manifest, and what the layout found.
@@ -42,13 +44,15 @@ def build(
       InputError: The data set cannot be read, or the manifest would not lie above
         its videos.
     """
-    if (train_list or test_list) and layout != "dfdc":
+    if (train_list or test_list or audio_altered) and layout != "dfdc":
         raise InputError(
-            "--train_list and --test_list are DFDC's, and the layout is"
-            f" {layout}: leave them out"
+            "--train_list, --test_list and --audio_altered are DFDC's, and the layout"
+            f" is {layout}: leave them out"
         )
     prefix = _path_from(output, input_dir)
     found = layouts.read(layout, input_dir)
+    if audio_altered:
+        found = lists.with_forged(found, lists.read_audio_altered(audio_altered))
     if train_list or test_list:
         found = lists.apply(
             found,

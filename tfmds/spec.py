@@ -15,6 +15,12 @@ UNKNOWN = -1
 LABELS = {"real": REAL, "fake": FAKE}
 LABEL_WORDS = {REAL: "real", FAKE: "fake", UNKNOWN: ""}
 
+# Which stream of a fake was forged, where it is known.
+PICTURE = "picture"
+SOUND = "sound"
+BOTH = "both"
+FORGED = (PICTURE, SOUND, BOTH)
+
 SPLITS = ("train", "validation", "test")
 
 # What became of a video.

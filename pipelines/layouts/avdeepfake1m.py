@@ -4,18 +4,19 @@ from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video, check_inside
 
 _SPLITS = {"train": "train", "val": "validation"}
 
-# Both spellings occur.
+# What was modified, and which stream that is. Both spellings occur.
 _KINDS = {
-    "real": "",
-    "visual_modified": "video",
-    "audio_modified": "audio",
-    "both_modified": "video+audio",
-    "both-modified": "video+audio",
+    "real": ("", ""),
+    "visual_modified": ("video", spec.PICTURE),
+    "audio_modified": ("audio", spec.SOUND),
+    "both_modified": ("video+audio", spec.BOTH),
+    "both-modified": ("video+audio", spec.BOTH),
 }
 
 
@@ -42,7 +43,8 @@ def read(input_dir: epath.Path) -> Listing:
             file = listing_lib.required_text(fields, "file", where)
             where = f"{source}, {file}"
             check_inside(file, where)
-            kind = _KINDS[listing_lib.word(fields, "modify_type", _KINDS, where)]
+            modified = listing_lib.word(fields, "modify_type", _KINDS, where)
+            kind, forged = _KINDS[modified]
             # The files' names begin within the split's folder.
             name = file if file.split("/")[0] == split else f"{split}/{file}"
             listing_lib.check_name(input_dir, name, where)
@@ -59,6 +61,7 @@ def read(input_dir: epath.Path) -> Listing:
                     fake_periods=listing_lib.periods(fields, "fake_segments", where)
                     if kind
                     else (),
+                    forged=forged,
                 )
             )
     found.videos = listing_lib.with_unique_ids(videos)

@@ -4,6 +4,7 @@ from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
 
@@ -48,6 +49,7 @@ def read(input_dir: epath.Path) -> Listing:
                     label="fake" if manipulation else "real",
                     group=parts[1],
                     manipulation=manipulation,
+                    forged=spec.PICTURE if manipulation else "",
                 )
             )
     if not any(v.label == "fake" for v in videos):

@@ -15,6 +15,7 @@ from etils import epath
 from pipelines.layouts import groups
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds import spec
 from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video, check_inside
@@ -147,6 +148,7 @@ def read(input_dir: epath.Path) -> Listing:
                 group=names[groups.VIDEO, name],
                 manipulation=listing_lib.text(fields, "manipulation", where),
                 fake_periods=periods,
+                forged=_forged(fields, label, where),
             )
         )
     found.videos = listing_lib.with_unique_ids(videos)
@@ -157,6 +159,15 @@ def read(input_dir: epath.Path) -> Listing:
             if path not in taken and video_files.is_named_video(path):
                 found.left_out.append((path, f"not in {part.table}, no label"))
     return found
+
+
+def _forged(fields: dict, label: str, where: str) -> str:
+    """As our own demo data set states it; DFDC's tables do not."""
+    if not listing_lib.text(fields, "forged", where):
+        return ""
+    if label == "real":
+        raise InputError(f"{where}: a REAL video has the field forged")
+    return listing_lib.word(fields, "forged", spec.FORGED, where)
 
 
 def _find(folder: epath.Path, depth: int) -> Iterator[_Part]:

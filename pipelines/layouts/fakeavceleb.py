@@ -4,6 +4,7 @@ from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds import spec
 from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
@@ -17,6 +18,7 @@ _CATEGORIES = {
     "C": "face_swap",
     "D": "face_swap+audio_swap",
 }
+_FORGED = {"A": "", "B": spec.SOUND, "C": spec.PICTURE, "D": spec.BOTH}
 
 # The table says where a video lies from above this folder, which may have another name.
 _ROOT = "FakeAVCeleb"
@@ -70,6 +72,7 @@ def read(input_dir: epath.Path) -> Listing:
             label="fake" if _CATEGORIES[category] else "real",
             group=fields["source"].strip(),
             manipulation=f"{_CATEGORIES[category]}:{method}" if category != "A" else "",
+            forged=_FORGED[category],
         )
     found.videos = listing_lib.with_unique_ids(videos.values())
     return found

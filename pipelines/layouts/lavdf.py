@@ -4,11 +4,19 @@ from etils import epath
 
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
+from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
 
 # The second is what the authors' own reader takes: the same without transcripts.
 METADATA = ("metadata.json", "metadata.min.json")
+
+_FORGED = {
+    (): "",
+    ("video",): spec.PICTURE,
+    ("audio",): spec.SOUND,
+    ("video", "audio"): spec.BOTH,
+}
 
 _SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
@@ -35,7 +43,7 @@ def read(input_dir: epath.Path) -> Listing:
         listing_lib.check_name(input_dir, name, where)
         if not (input_dir / name).exists():
             found.missing.append(name)
-        forged = [
+        modified = [
             word
             for word in ("video", "audio")
             if fields.get(f"modify_{word}") and periods
@@ -47,8 +55,9 @@ def read(input_dir: epath.Path) -> Listing:
                 label="fake" if periods else "real",
                 split=split,
                 group=listing_lib.text(fields, "original", where) or name,
-                manipulation="+".join(forged),
+                manipulation="+".join(modified),
                 fake_periods=periods,
+                forged=_FORGED[tuple(modified)],
             )
         )
     found.videos = listing_lib.with_unique_ids(videos)

@@ -3,17 +3,36 @@
 import dataclasses
 import os
 import re
+from collections.abc import Mapping
 
 from pipelines.layouts.listing import Listing
+from tfmds import spec
 from tfmds.common import files
 from tfmds.common.errors import InputError
 
 # A fake and its part: aaabbbcccd.dfdc_train_part_03, the number with or without zeros.
+_YES_OR_NO = {
+    "true": True,
+    "1": True,
+    "1.0": True,
+    "yes": True,
+    "false": False,
+    "0": False,
+    "0.0": False,
+    "no": False,
+}
 _LINE = re.compile(r"(?P<name>[\w-]+)(\.mp4)?(\.dfdc_train_part_\d+)?")
+
+
+# A chunk in the public code's train_split.csv and test_split.csv.
+_CHUNK = re.compile(r"(.*[/\\])?(?P<name>[\w-]+)[/\\]\d+,.*\.wav,(real|fake)")
 
 
 def read(path: os.PathLike | str) -> list[str]:
     """The names of a list, without part and ending.
+
+    A train_split.csv or test_split.csv of the public code is a list as well: it names
+    the videos whose chunks it has.
 
     Raises:
       InputError: It is missing or holds something else; names the line.
@@ -27,14 +46,58 @@ def read(path: os.PathLike | str) -> list[str]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        match = _LINE.fullmatch(line.strip())
+        match = _LINE.fullmatch(line.strip()) or _CHUNK.fullmatch(line.strip())
         if match is None:
             raise InputError(
                 f"{path}, line {number}: {line.strip()!r}, expected a fake and its part"
                 " such as aaabbbcccd.dfdc_train_part_03"
             )
         names.append(match["name"])
-    return names
+    return list(dict.fromkeys(names))
+
+
+def read_audio_altered(path: os.PathLike | str) -> dict[str, bool]:
+    """Whether the sound of fakes was altered, by name without ending.
+
+    The table is one that people derived by comparing each fake's sound with its
+    original's: `train_mp4, label, original, split, audio_altered`.
+
+    Raises:
+      InputError: It is missing or cannot be read; names the line.
+    """
+    table = files.read_table(
+        path,
+        "a table of fakes with altered sound",
+        "It has the columns train_mp4,label,original,split,audio_altered.",
+    )
+    table.need(("train_mp4", "audio_altered"))
+    altered = {}
+    for line, row in table.dicts():
+        word = row["audio_altered"].strip().lower()
+        if word not in _YES_OR_NO:
+            raise InputError(
+                f"{path}, line {line}: audio_altered is {row['audio_altered']!r},"
+                " expected True or False"
+            )
+        altered[row["train_mp4"].strip().removesuffix(".mp4")] = _YES_OR_NO[word]
+    return altered
+
+
+def with_forged(found: Listing, altered: Mapping[str, bool]) -> Listing:
+    """Says of listed fakes which stream is forged; the others stay unknown.
+
+    DFDC's fakes are swapped faces, of which some have another voice as well; that the
+    face of one with an altered voice was left alone cannot be told from the list.
+    """
+    videos = [
+        dataclasses.replace(
+            video, forged=spec.BOTH if altered[video.video_id] else spec.PICTURE
+        )
+        if video.label == "fake" and video.video_id in altered
+        else video
+        for video in found.videos
+    ]
+    return dataclasses.replace(found, videos=videos)
 
 
 def apply(found: Listing, train: list[str], test: list[str]) -> Listing:

@@ -65,6 +65,7 @@ class Clip:
         if self.manipulation:
             entry["original"] = self.original
             entry["manipulation"] = self.manipulation
+            entry["forged"] = manipulations.FORGED[self.manipulation]
             entry["fake_periods"] = [list(p) for p in self.fake_periods]
         return entry
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipelines.synthesis.articulation import Articulation
 from pipelines.synthesis.head import Canvas, Expression, Head
+from tfmds import spec
 
 FACE_SWAP = "face_swap"
 AUDIO_SWAP = "audio_swap"
@@ -16,6 +17,8 @@ LIP_SYNC = "lip_sync"
 Box = tuple[slice, slice]
 
 MANIPULATIONS = (FACE_SWAP, AUDIO_SWAP, LIP_SYNC)
+# Which stream each of them forges.
+FORGED = {FACE_SWAP: spec.PICTURE, AUDIO_SWAP: spec.SOUND, LIP_SYNC: spec.PICTURE}
 
 
 class FaceSwap:

@@ -11,7 +11,8 @@ from tfmds.data.manifest import Video
 
 ROWS = [
     data_set.VideoRow(
-        Video("a", "x/a.mp4", "fake", "train", "p", "face_swap", ((1.0, 2.5),)),
+        Video("a", "x/a.mp4", "fake", "train", "p", "face_swap", ((1.0, 2.5),),
+              "picture"),
         spec.OK, "its sound ends 2.0 s before its picture", 1, 9, 9.967,
         data_set.MediaFacts(7, 640, 480, 29.97, "h264", "aac", 44100, 2, 0.0),
     ),
@@ -102,6 +103,16 @@ def test_a_table_from_before_the_media_columns_is_read(path):
     first, _ = data_set.DataSet.load(path).videos()
     assert first.seconds == 9.967
     assert first.media == data_set.MediaFacts()
+
+
+def test_a_table_from_before_forged_is_read(path):
+    file = path / data_set.VIDEOS_FILE
+    file.write_text(file.read_text().replace("fake_periods,forged", "fake_periods", 1))
+    file.write_text(file.read_text().replace("1-2.5,picture", "1-2.5"))
+    file.write_text(file.read_text().replace("test,q,,,,", "test,q,,,"))
+    first, second = data_set.DataSet.load(path).videos()
+    assert first.video.forged == second.video.forged == ""
+    assert (first.status, second.status) == (spec.OK, spec.DECODE_ERROR)
 
 
 def test_a_line_that_cannot_be_read_is_named(path):

@@ -8,6 +8,7 @@ VIDEOS = [
     Video("a", "a.mp4", "real", "train", "g1"),
     Video("b", "b.mp4", "fake", "train", "g1", "swap", ((0.0, 2.0),)),
     Video("zoë", "d.mp4", "fake", "test", "g3", "swap", ((1.5, 3.0), (3.2, 4.0))),
+    Video("e", "e.mp4", "fake", "test", "g3", "swap", (), "sound"),
 ]
 
 
@@ -29,7 +30,7 @@ def test_semicolons_and_decimal_commas(tmp_path):
         "b;b.mp4;fake;train;g1;swap;0-2\n"
         'zoë;d.mp4;fake;test;g3;swap;"1,5-3;3,2-4"\n'
     )
-    assert manifest.read_manifest(path) == VIDEOS
+    assert manifest.read_manifest(path) == VIDEOS[:3]
 
 
 def test_the_line_of_a_wrong_value_is_that_of_the_file(tmp_path):
@@ -37,4 +38,27 @@ def test_the_line_of_a_wrong_value_is_that_of_the_file(tmp_path):
     manifest.write_manifest(path, VIDEOS)
     path.write_text(path.read_text().replace("\nb,", "\n\nb,").replace("0-2", "2-0"))
     with pytest.raises(InputError, match="line 4: fake_periods is '2-0'"):
+        manifest.read_manifest(path)
+
+
+def test_a_manifest_from_before_forged_is_read(tmp_path):
+    path = tmp_path / "manifest.csv"
+    manifest.write_manifest(path, VIDEOS[:3])
+    lines = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+    assert lines[0].endswith("fake_periods")
+    path.write_text("\n".join(lines))
+    assert manifest.read_manifest(path) == VIDEOS[:3]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a,a.mp4,fake,test,g,,,voice", "forged is 'voice', expected one of picture"),
+        ("a,a.mp4,real,test,g,,,sound", "line 2: a real video is forged=sound"),
+    ],
+)
+def test_what_is_forged_is_checked(tmp_path, row, message):
+    path = tmp_path / "manifest.csv"
+    path.write_text(",".join(manifest.COLUMNS) + f"\n{row}\n")
+    with pytest.raises(InputError, match=message):
         manifest.read_manifest(path)

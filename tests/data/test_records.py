@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfmds import spec
-from tfmds.data import records
+from tfmds.data import input_pipeline, records
 from tfmds.data.manifest import Video
 
 FAKE = Video("v", "v.mp4", "fake", "train", "p", "lip_sync", ((1.0, 2.5), (8.0, 9.0)))
@@ -71,3 +73,16 @@ def test_labels_as_numbers(label, number):
 def test_equal_segments_give_equal_bytes():
     encoded = {records.encode(segment(), FAKE, 2.0) for _ in range(5)}
     assert len(encoded) == 1
+
+
+@pytest.mark.parametrize("forged", ["", *spec.FORGED])
+def test_holds_which_stream_is_forged_and_older_records_lack_it(forged):
+    video = dataclasses.replace(FAKE, forged=forged)
+    record = records.encode(segment(), video, 2.0)
+    assert features_of(record)["forged"] == [forged.encode()]
+    parse = input_pipeline.parse_track
+    assert parse(tf.constant(record), spec.ChunkSpec())["forged"] == forged
+    older = tf.train.Example.FromString(record)
+    del older.features.feature["forged"]
+    serialized = tf.constant(older.SerializeToString())
+    assert parse(serialized, spec.ChunkSpec())["forged"] == ""

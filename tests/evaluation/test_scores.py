@@ -179,3 +179,17 @@ def test_tables_are_read_as_spreadsheets_of_any_country_write_them(tmp_path, enc
     )
     videos, _, _ = score_files.read(other, labels)
     assert list(videos.mds) == [0.25]
+
+
+def test_which_stream_is_forged_goes_along_and_may_be_missing(tmp_path):
+    header = HEADER.replace("\n", ",forged\n")
+    path = write(tmp_path, header + "a,fake,test,p,x,ok,2,0.5,sound\n")
+    videos = score_files.read_videos(path)
+    assert list(videos.forged) == ["sound"]
+    score_files.write_videos(tmp_path / "again.csv", videos)
+    assert list(score_files.read_videos(tmp_path / "again.csv").forged) == ["sound"]
+    path = write(tmp_path, HEADER + "a,fake,test,p,x,ok,2,0.5\n")
+    assert list(score_files.read_videos(path).forged) == [""]
+    path = write(tmp_path, header + "a,fake,test,p,x,ok,2,0.5,voice\n")
+    with pytest.raises(InputError, match="line 2: forged is 'voice'"):
+        score_files.read_videos(path)

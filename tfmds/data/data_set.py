@@ -201,7 +201,7 @@ def read_videos(path: os.PathLike | str) -> list[VideoRow]:
     table = files.read_table(
         path, "the table of a data set's videos", "Copy the data set again."
     )
-    table.need((*manifest.COLUMNS, *RESULT_COLUMNS))
+    table.need((*manifest.REQUIRED_COLUMNS, *RESULT_COLUMNS))
     numbers = [
         *("fake_periods", "seconds"),
         *(name for name, field in _MEDIA_COLUMNS.items() if field.type is not str),
@@ -216,7 +216,9 @@ def read_videos(path: os.PathLike | str) -> list[VideoRow]:
 
 
 def _video_row(row: dict[str, str]) -> VideoRow:
-    texts = {name: row[name] for name in manifest.COLUMNS if name != "fake_periods"}
+    texts = {
+        name: row.get(name, "") for name in manifest.COLUMNS if name != "fake_periods"
+    }
     periods = manifest.parse_periods(row["fake_periods"])
     return VideoRow(
         video=manifest.Video(**texts, fake_periods=periods),

@@ -38,6 +38,8 @@ def parse_track(serialized: tf.Tensor, spec: ChunkSpec) -> Tensors:
             "video_id": scalar(tf.string),
             "group": scalar(tf.string),
             "manipulation": scalar(tf.string),
+            # Records from before it have none.
+            "forged": tf.io.FixedLenFeature([], tf.string, default_value=""),
             "track": scalar(tf.int64),
         },
     )

@@ -27,6 +27,8 @@ class Video:
       manipulation: Free text, empty for real.
       fake_periods: Forged stretches in seconds; empty means the whole video where
         the label is fake.
+      forged: Which stream is forged, one of `spec.FORGED`; empty where it is not known,
+        and for real.
     """
 
     video_id: str
@@ -36,9 +38,12 @@ class Video:
     group: str = ""
     manipulation: str = ""
     fake_periods: tuple[Period, ...] = ()
+    forged: str = ""
 
 
 COLUMNS = tuple(f.name for f in dataclasses.fields(Video))
+# Tables from before the others are read without them.
+REQUIRED_COLUMNS = tuple(name for name in COLUMNS if name != "forged")
 
 
 def parse_periods(text: str) -> tuple[Period, ...]:
@@ -78,7 +83,7 @@ def read_manifest(path: os.PathLike | str) -> list[Video]:
     table = files.read_table(
         path, "a manifest", "Make one with python -m pipelines.build_manifest."
     )
-    table.need(COLUMNS)
+    table.need(REQUIRED_COLUMNS)
     seen: dict[str, int] = {}
     videos = []
     for line, row in table.dicts(numbers=("fake_periods",)):
@@ -102,12 +107,13 @@ def resolve(manifest_path: os.PathLike | str, video: Video) -> epath.Path:
 
 
 def _video_from_row(row: dict[str, str], where: str) -> Video:
-    fields = {name: row[name].strip() for name in COLUMNS}
+    fields = {name: row.get(name, "").strip() for name in COLUMNS}
     for name in ("video_id", "path"):
         if not fields[name]:
             raise InputError(f"{where}: {name} is empty")
     _check_word(fields, "label", tuple(spec.LABELS), where)
     _check_word(fields, "split", spec.SPLITS, where)
+    _check_word(fields, "forged", (*spec.FORGED, ""), where)
     check_inside(fields["path"], where)
     try:
         periods = parse_periods(fields.pop("fake_periods"))
@@ -118,6 +124,8 @@ def _video_from_row(row: dict[str, str], where: str) -> Video:
         ) from e
     if periods and fields["label"] == "real":
         raise InputError(f"{where}: a real video has fake_periods")
+    if fields["forged"] and fields["label"] == "real":
+        raise InputError(f"{where}: a real video is forged={fields['forged']}")
     return Video(**fields, fake_periods=periods)
 
 
@@ -126,7 +134,8 @@ def _check_word(
 ) -> None:
     if fields[name] not in allowed:
         raise InputError(
-            f"{where}: {name} is {fields[name]!r}, expected one of {', '.join(allowed)}"
+            f"{where}: {name} is {fields[name]!r}, expected one of"
+            f" {', '.join(word or 'nothing' for word in allowed)}"
         )
 
 

@@ -88,6 +88,7 @@ def encode(segment: TrackSegment, video: manifest.Video, seconds: float) -> byte
         "video_id": _bytes([video.video_id.encode()]),
         "group": _bytes([video.group.encode()]),
         "manipulation": _bytes([video.manipulation.encode()]),
+        "forged": _bytes([video.forged.encode()]),
         "track": _ints([segment.track]),
     }
     example = tf.train.Example(features=tf.train.Features(feature=features))

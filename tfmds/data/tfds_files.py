@@ -53,6 +53,7 @@ def features(spec: ChunkSpec) -> dict[str, Any]:
                 "video_id": _text("Name of the video."),
                 "group": _text("What must not be split: person or source video."),
                 "manipulation": _text("Kind of forgery, empty for real."),
+                "forged": _text("picture, sound, both, or empty where not known."),
                 "track": _tensor("int64", "Number of the face in its video."),
             }
         },

@@ -273,7 +273,9 @@ def _as_words(allowed: Iterable[str]) -> Callable[[list[str]], np.ndarray]:
     def parse(values: list[str]) -> np.ndarray:
         for wrong in set(values).difference(allowed):
             raise _ValueAt(
-                values.index(wrong), f"{wrong!r}, expected one of {', '.join(allowed)}"
+                values.index(wrong),
+                f"{wrong!r}, expected one of"
+                f" {', '.join(word or 'nothing' for word in allowed)}",
             )
         return scores.texts(values)
 
@@ -371,6 +373,7 @@ _FOREIGN_SCORES = ("score", "mds")
 _OPTIONAL_COLUMNS = {
     "fake_periods": _as_periods,
     "seconds": _as_floats_or_empty,
+    "forged": _as_words((*spec.FORGED, "")),
     f"{ATTRIBUTE_PREFIX}*": scores.texts,
 }
 _CHUNK_COLUMNS = {

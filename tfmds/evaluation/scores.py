@@ -41,6 +41,8 @@ class VideoScores:
         video where the label is fake.
       seconds: float64 `[n]`, length of the video, NaN where it is not known.
       attributes: str `[n]` by name; what is known of the group, such as gender.
+      forged: str `[n]`, which stream is forged, one of `spec.FORGED`; empty where it is
+        not known, and for real.
     """
 
     video_id: np.ndarray
@@ -54,8 +56,11 @@ class VideoScores:
     fake_periods: np.ndarray | None = None
     seconds: np.ndarray | None = None
     attributes: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    forged: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if self.forged is None:
+            object.__setattr__(self, "forged", texts([""] * len(self)))
         if self.fake_periods is None:
             object.__setattr__(self, "fake_periods", tuples([()] * len(self)))
         if self.seconds is None:
@@ -116,6 +121,7 @@ class VideoScores:
         seconds: Sequence[float] | None = None,
         attributes: Mapping[str, Sequence[str]] | None = None,
         more_scores: Mapping[str, Sequence[float]] | None = None,
+        forged: Sequence[str] | None = None,
     ) -> "VideoScores":
         """The MDS of each video by its chunks; the other columns are given.
 
@@ -152,6 +158,7 @@ class VideoScores:
             fake_periods=None if fake_periods is None else tuples(fake_periods),
             seconds=None if seconds is None else np.asarray(seconds, np.float64),
             attributes={k: texts(v) for k, v in (attributes or {}).items()},
+            forged=None if forged is None else texts(forged),
         )
 
 

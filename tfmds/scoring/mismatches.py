@@ -124,6 +124,7 @@ def score(tracks: Sequence[Track], seed: int = 0) -> tuple[VideoScores, ChunkSco
             label=spec.LABEL_WORDS[label],
             manipulation=manipulation,
             fake_periods=(),
+            forged=spec.SOUND if manipulation else "",
         )
         rows[video_id] = dataclasses.replace(track.row, video=video)
         chunks["video_id"] += [video_id] * len(start)

@@ -104,6 +104,7 @@ def video_scores(rows: Sequence[VideoRow], chunks: ChunkScores) -> VideoScores:
         status=[row.status for row in rows],
         fake_periods=[row.video.fake_periods for row in rows],
         seconds=[row.seconds for row in rows],
+        forged=[row.video.forged for row in rows],
     )
 
 

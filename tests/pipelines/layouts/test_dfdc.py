@@ -384,3 +384,46 @@ def test_other_tables_are_checked_as_well(tmp_path, table, text, expected):
     (tmp_path / table).write_text(text)
     with pytest.raises(InputError, match=f"{table}.*{expected}"):
         layouts.read("dfdc", tmp_path)
+
+
+def test_a_list_of_altered_sounds_says_which_stream_is_forged(tmp_path):
+    entries = {"a.mp4": REAL, "b.mp4": fake("a.mp4"), "c.mp4": fake("a.mp4")}
+    entries |= {"d.mp4": fake("a.mp4"), "e.mp4": {**fake("a.mp4"), "forged": "sound"}}
+    make_part(tmp_path, entries)
+    table = tmp_path / "metadata_audio_altered.csv"
+    header = "train_mp4,label,original,split,audio_altered\n"
+    rows = (
+        "b.mp4,FAKE,a.mp4,train,True\nc.mp4,FAKE,a.mp4,train,0\na.mp4,REAL,,train,0\n"
+    )
+    table.write_text(header + rows)
+    videos, _ = manifests.build(
+        "dfdc", tmp_path, tmp_path / "m.csv", audio_altered=table
+    )
+    assert {v.video_id: v.forged for v in videos} == {
+        "a": "", "b": "both", "c": "picture", "d": "", "e": "sound",
+    }  # fmt: skip
+    table.write_text(header + "b.mp4,FAKE,a.mp4,train,maybe\n")
+    with pytest.raises(InputError, match="line 2: audio_altered is 'maybe'"):
+        manifests.build("dfdc", tmp_path, tmp_path / "m.csv", audio_altered=table)
+    with pytest.raises(InputError, match="audio_altered are DFDC's"):
+        manifests.build("lavdf", tmp_path, tmp_path / "m.csv", audio_altered=table)
+
+
+def test_a_real_video_is_not_forged(tmp_path):
+    make_part(tmp_path, {"a.mp4": {**REAL, "forged": "sound"}})
+    with pytest.raises(InputError, match="a.mp4: a REAL video has the field forged"):
+        layouts.read("dfdc", tmp_path)
+
+
+def test_the_csv_files_of_the_public_code_are_lists(tmp_path):
+    entries = {"a.mp4": REAL, "b.mp4": fake("a.mp4"), "c.mp4": REAL, "d.mp4": REAL}
+    make_part(tmp_path / "dfdc_train_part_0", {**entries, "e.mp4": fake("c.mp4")})
+    chunk = "./train/pytmp/{1}/{0}/0000{2},./train/pytmp/{1}/{0}/0000{2}.wav,{1}"
+    videos, _ = with_lists(
+        tmp_path,
+        [chunk.format("b", "fake", k) for k in range(3)]
+        + [chunk.format("a", "real", 0)],
+        [chunk.format("e", "fake", 1).replace("/", "\\")],
+    )
+    assert {v.video_id for v in videos if v.split == "test"} == {"c", "e"}
+    assert {v.video_id for v in videos} == {"a", "b", "c", "e"}

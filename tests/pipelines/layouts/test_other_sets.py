@@ -171,3 +171,49 @@ def test_fakeavceleb_as_a_spreadsheet_of_another_country_writes_it(tmp_path):
     semicolons = layouts.read("fakeavceleb", tmp_path)
     (tmp_path / "meta_data.csv").write_text(FAKEAVCELEB)
     assert semicolons == layouts.read("fakeavceleb", tmp_path)
+
+
+def forged(layout, folder):
+    return {(v.manipulation, v.forged) for v in layouts.read(layout, folder).videos}
+
+
+def test_each_set_says_which_stream_is_forged(tmp_path):
+    folders = {name: tmp_path / name for name in ("fakeavceleb", "lavdf", "avd")}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["fakeavceleb"] / "meta_data.csv").write_text(FAKEAVCELEB)
+    assert forged("fakeavceleb", folders["fakeavceleb"]) == {
+        ("", ""),
+        ("audio_swap:rtvc", "sound"),
+        ("face_swap:fsgan", "picture"),
+        ("face_swap+audio_swap:wav2lip", "both"),
+    }
+    entries = [
+        {**LAVDF[0], "file": f"{picture}{sound}.mp4", "modify_video": picture,
+         "modify_audio": sound, "fake_periods": [[0, 1]] if picture or sound else []}
+        for picture in (True, False) for sound in (True, False)
+    ]  # fmt: skip
+    (folders["lavdf"] / "metadata.json").write_text(json.dumps(entries))
+    assert forged("lavdf", folders["lavdf"]) == {
+        ("", ""),
+        ("video", "picture"),
+        ("audio", "sound"),
+        ("video+audio", "both"),
+    }
+    kinds = ("real", "visual_modified", "audio_modified", "both_modified")
+    entries = [
+        {"file": f"{kind}.mp4", "modify_type": kind, "fake_segments": [[0, 1]]}
+        for kind in (*kinds, "both-modified")
+    ]
+    (folders["avd"] / "train_metadata.json").write_text(json.dumps(entries))
+    assert forged("avdeepfake1m", folders["avd"]) == {
+        ("", ""),
+        ("video", "picture"),
+        ("audio", "sound"),
+        ("video+audio", "both"),
+    }
+    touch(tmp_path / "timit", "higher_quality/a/1-video-b.avi", "real/a/1.avi")
+    assert forged("deepfaketimit", tmp_path / "timit") == {
+        ("", ""),
+        ("face_swap_hq", "picture"),
+    }
