@@ -55,7 +55,8 @@ def main(config: PreprocessConfig, preprocessing: PreprocessingConfig) -> None:
     print(f"The data set is in {config.output_dir}")
 
 
-def _flags_of_beam(words: list[str]) -> list[str]:
+def flags_of_beam(words: list[str]) -> list[str]:
+    """Those of the words that are flags of Apache Beam."""
     if not words:
         return []
     # Beam starts in seconds: only who gives it flags waits for it here.
@@ -65,4 +66,4 @@ def _flags_of_beam(words: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    app.run(main, foreign=_flags_of_beam)
+    app.run(main, foreign=flags_of_beam)

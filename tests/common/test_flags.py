@@ -69,6 +69,13 @@ def test_each_type_is_read_as_the_dataclass_states_it(parse):
     )  # fmt: skip
 
 
+def test_words_state_a_configuration_and_leave_defaults_out(parse):
+    words = ["--name=a b", "--kind=b", "--how_many=3", "--fast", "--parts=r,s"]
+    words += ["--note=x, y", "--note=z"]
+    assert flags.words(parse(*words)) == words
+    assert flags.words(Config(name="n")) == ["--name=n"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -163,6 +170,7 @@ OUTPUTS = {
     "pipelines.preprocess": ("output_dir",),
     "pipelines.inspect": ("report",),
     "pipelines.demo": ("workdir",),
+    "pipelines.reproduce": ("workdir",),
 }
 _REQUIRED = {
     "tfmds.train": ["--data_dir=none"],
@@ -172,6 +180,7 @@ _REQUIRED = {
     "pipelines.build_manifest": ["--layout=dfdc", "--input_dir=none"],
     "pipelines.preprocess": ["--manifest=none"],
     "pipelines.inspect": ["--data_dir=none"],
+    "pipelines.reproduce": ["--layout=dfdc", "--input_dir=none"],
 }
 
 

@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tfmds.preprocessing.picture import Picture, Window, orientation_of
+from tfmds.preprocessing.picture import Picture, Window
 
 
 @pytest.fixture(scope="module")
@@ -71,68 +71,3 @@ def test_border_is_grey(upright):
     assert (crop[:36, :36] == 110).all()
     assert mean_difference(crop[44:, 44:], upright[4:40, 4:40]) < 6
     assert (picture.crop(Window(500, 500, 50), 20) == 110).all()
-
-
-def by_hand(stored, matrix):
-    """Each stored pixel where the matrix takes it, the corner brought back to 0."""
-    a, b, c, d = matrix
-    height, width = stored.shape[:2]
-    y, x = np.mgrid[0:height, 0:width]
-    # ISO 14496-12: x' = a x + c y, y' = b x + d y.
-    to_x, to_y = a * x + c * y, b * x + d * y
-    to_x, to_y = to_x - to_x.min(), to_y - to_y.min()
-    shown = np.zeros((to_y.max() + 1, to_x.max() + 1, 3), np.uint8)
-    shown[to_y, to_x] = stored
-    return shown
-
-
-EIGHT = [
-    *[(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)],
-    *[(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)],
-]
-
-
-class Turned:
-    """A frame that states a display matrix."""
-
-    def __init__(self, matrix):
-        a, b, c, d = matrix
-        entries = [[a, b, 0], [c, d, 0], [20, 30, 1 << 14]]
-        stored = np.round(np.array(entries) * 65536).astype(np.int32)
-        self.side_data = {"DISPLAYMATRIX": stored.tobytes()}
-
-
-@pytest.mark.parametrize("matrix", EIGHT)
-@pytest.mark.parametrize("scale", [1, 0.5, 1.002])
-def test_a_display_matrix_turns_and_flips_as_it_says(upright, matrix, scale):
-    orientation = orientation_of(Turned([scale * v for v in matrix]))
-    frame = av.VideoFrame.from_ndarray(upright, "rgb24").reformat(format="yuv444p")
-    picture = Picture.from_frame(frame, orientation)
-    expected = by_hand(upright, matrix)
-    assert (picture.height, picture.width) == expected.shape[:2]
-    assert mean_difference(picture.scaled(1.0), expected) < 3
-    crop = picture.crop(Window(20, 10, 80), 80)
-    assert mean_difference(crop, expected[10:90, 20:100]) < 3
-
-
-@pytest.mark.parametrize(
-    "matrix",
-    [(0, 0, 0, 0), (1, 0, 1, 0), (1, 1, 0, 0), (0.7, 0.7, -0.7, 0.7), (1, 0, 0.2, 1)],
-)
-def test_a_display_matrix_that_is_none_is_ignored(matrix):
-    assert orientation_of(Turned(matrix)) is None
-
-
-@pytest.mark.parametrize("matrix", EIGHT)
-@pytest.mark.parametrize("aspect", [2.0, 0.5, 64 / 45])
-def test_pixels_become_square(upright, matrix, aspect):
-    width = round(160 / aspect)
-    stored = cv2.resize(upright, (width, 120), interpolation=cv2.INTER_AREA)
-    frame = av.VideoFrame.from_ndarray(stored, "rgb24").reformat(format="yuv444p")
-    orientation = orientation_of(Turned(matrix))
-    picture = Picture.from_frame(frame, orientation, 160 / width)
-    expected = by_hand(upright, matrix)
-    assert (picture.height, picture.width) == expected.shape[:2]
-    assert mean_difference(picture.scaled(1.0), expected) < 4
-    crop = picture.crop(Window(20, 10, 80), 80)
-    assert mean_difference(crop, expected[10:90, 20:100]) < 4

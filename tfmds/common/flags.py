@@ -123,6 +123,25 @@ def names(config: type) -> dict[str, str]:
     }
 
 
+def words(config: Any) -> list[str]:
+    """The flags that state a configuration, without those at their defaults."""
+    stated = []
+    for name, flag in names(type(config)).items():
+        value = getattr(config, name)
+        field = type(config).__dataclass_fields__[name]
+        if value == field.default or value is None:
+            continue
+        if isinstance(value, bool):
+            stated.append(f"--{'' if value else 'no'}{flag}")
+        elif not isinstance(value, tuple):
+            stated.append(f"--{flag}={value}")
+        elif field.metadata[_KEY].repeated:
+            stated += [f"--{flag}={part}" for part in value]
+        else:
+            stated.append(f"--{flag}={','.join(value)}")
+    return stated
+
+
 class Flags(Generic[Config]):
     """The flags of a configuration: each of its fields that `setting` made.
 

@@ -76,38 +76,31 @@ class Downmix:
     def _chosen(self, block: np.ndarray) -> np.ndarray:
         power = np.square(block, dtype=np.float64).sum(axis=1)
         self._power = _DECAY * self._power + power
-        before, self._source = self._source, self._choose(power)
+        before, self._source = self._source, self._choose()
         now = block[self._source]
         if before in (None, self._source):
             return now
-        # What spoke for the other no longer counts.
-        self._power = power
         rise = np.linspace(0, 1, self._fade, dtype=np.float32)[: len(now)]
         was = block[before][: len(rise)]
-        faded = was + rise * (now[: len(rise)] - was)
-        return np.concatenate([faded, now[len(rise) :]])
+        return np.concatenate([was + rise * (now - was)[: len(rise)], now[len(rise) :]])
 
-    def _choose(self, power: np.ndarray) -> int:
-        """The row that stands for the sound of a second with this power of each."""
-        is_mix = self._mix is not None and self._source in (None, 0)
+    def _choose(self) -> int:
+        """The row that stands for the sound from here on."""
+        channels = self._power[-self._num_channels :]
         if self._mix:
-            # The mix is left at once, and taken again when it has lasted.
-            told, least = (power, _LOST) if is_mix else (self._power, _KEPT)
-            if told[0] >= least * self._expected(told[1:]):
+            # What the mix would have of channels that know nothing of each other.
+            expected = float(self._weights**2 @ channels)
+            # It may leave out a channel altogether, as that of the lowest tones.
+            expected = max(expected, _QUIETEST * float(channels.max()))
+            least = _LOST if self._source in (None, 0) else _KEPT
+            if self._power[0] >= least * expected:
                 return 0
-        first = len(power) - self._num_channels
-        loudest = first + int(self._power[first:].argmax())
-        if is_mix or self._source is None:
+        loudest = len(self._power) - len(channels) + int(channels.argmax())
+        if self._source is None or (self._mix and self._source == 0):
             return loudest
         if self._power[loudest] > _LOUDER * self._power[self._source]:
             return loudest
         return self._source
-
-    def _expected(self, channels: np.ndarray) -> float:
-        """What the mix would have of channels that know nothing of each other."""
-        # It may leave out a channel altogether, as that of the lowest tones.
-        least = _QUIETEST * float(channels.max())
-        return max(float(self._weights**2 @ channels), least)
 
 
 def _to(layout: str | av.AudioLayout, sample_rate: int) -> av.AudioResampler:

@@ -1,0 +1,65 @@
+"""What the whole job lets its user choose, besides network and training."""
+
+import dataclasses
+
+from pipelines import layouts
+from pipelines.reproduction import steps
+from tfmds import spec
+from tfmds.common import flags
+from tfmds.common.flags import FOLDER, REQUIRED, setting
+from tfmds.evaluation import criteria, evaluation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReproduceConfig:
+    """Which videos, what is made of them, and which steps are taken."""
+
+    layout: str = setting(REQUIRED, f"One of {', '.join(layouts.LAYOUTS)}.")
+    input_dir: str = setting(REQUIRED, "Folder of the data set.")
+    workdir: str = setting(REQUIRED, "Where everything goes.", writes=FOLDER)
+    from_step: str | None = setting(
+        None,
+        "Take this step and those after it again, done or not.",
+        choices=steps.NAMES,
+        flag="from",
+    )
+    until: str | None = setting(None, "The last step to take.", choices=steps.NAMES)
+    dry_run: bool = setting(
+        False, "Prints what would be done, and how long it may take."
+    )
+    train_list: str | None = setting(
+        None, "DFDC: the authors' list of fakes for training."
+    )
+    test_list: str | None = setting(None, "DFDC: the same for the test.")
+    audio_altered: str | None = setting(
+        None,
+        "DFDC: a table of fakes with the columns train_mp4 and audio_altered; says"
+        " which stream of a fake was forged.",
+    )
+    split_fractions: tuple[str, ...] = setting(
+        ("0.6", "0.15", "0.25"),
+        "Shares of train, validation and test, where the data set does not state them.",
+    )
+    crop_size: int = setting(
+        spec.ChunkSpec.crop_size, "Side of the stored face crops in pixels.", low=32
+    )
+    criterion: str = setting(
+        criteria.DEFAULT_CRITERION,
+        "How the threshold is chosen; midpoint is the paper's, sweep the"
+        " reproduction's.",
+        choices=tuple(criteria.CRITERIA),
+    )
+    target: float | None = setting(
+        None, "Rate that target_fpr and target_recall aim at.", low=0, high=1
+    )
+    min_coverage: float = setting(
+        0.99, "Share of the test videos that must have a score.", low=0, high=1
+    )
+    unscored: str = setting(
+        evaluation.LEAVE_OUT,
+        "Whether test videos without a score are left out or count as wrong.",
+        choices=evaluation.UNSCORED,
+    )
+
+    def __post_init__(self) -> None:
+        flags.check(self)

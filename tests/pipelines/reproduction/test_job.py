@@ -1,0 +1,204 @@
+"""What the flags make of a job; end to end on drawn videos."""
+
+import json
+import shutil
+import zipfile
+
+import pytest
+
+from pipelines.reproduction import estimates, figures, job
+from pipelines.reproduction.config import ReproduceConfig
+from pipelines.reproduction.steps import Folders, Words, plan
+from tests.conftest import run_program
+from tfmds.common import flags
+from tfmds.common.errors import InputError
+from tfmds.data import data_set, manifest
+from tfmds.data.config import BatchConfig
+from tfmds.models.config import TwoStreamConfig
+from tfmds.preprocessing.config import PreprocessingConfig
+from tfmds.training.config import TrainingConfig
+
+TINY = ("--width=0.125", "--image_size=32", "--epochs=2", "--steps_per_epoch=2",
+        "--batch_tracks=2", "--crop_size=64", "--balance_classes",
+        "--min_coverage=0.5", "--seed=3")  # fmt: skip
+
+
+def config(tmp_path, **fields):
+    given = {"layout": "dfdc", "input_dir": f"{tmp_path}/in", "workdir": f"{tmp_path}"}
+    return ReproduceConfig(**given | fields)
+
+
+def test_flags_go_to_their_steps(tmp_path):
+    words = job.words(
+        config(tmp_path, train_list="t.txt", criterion="sweep", unscored="wrong"),
+        [PreprocessingConfig(tracks="largest")],
+        [
+            TwoStreamConfig(keep_time=True),
+            BatchConfig(tracks=4),
+            TrainingConfig(seed=7),
+        ],
+        ["--runner=DaskRunner"],
+    )
+    assert words == Words(
+        manifest=("--split_fractions=0.6,0.15,0.25", "--seed=7", "--train_list=t.txt"),
+        preprocess=("--crop_size=224", "--tracks=largest", "--runner=DaskRunner"),
+        train=("--keep_time", "--batch_tracks=4", "--seed=7"),
+        threshold=("--criterion=sweep",),
+        evaluate=("--min_coverage=0.99", "--unscored=wrong"),
+    )
+
+
+def test_videos_are_linked_and_others_are_refused(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    folders = Folders(tmp_path / "job")
+    for _ in range(2):
+        job.place_videos(tmp_path / "one", folders)
+    assert folders.videos.resolve() == tmp_path / "one"
+    with pytest.raises(InputError, match="this job has other videos"):
+        job.place_videos(tmp_path / "two", folders)
+    with pytest.raises(InputError, match="no such folder"):
+        job.place_videos(tmp_path / "three", folders)
+    with pytest.raises(InputError, match="lies in the folder of the videos"):
+        job.place_videos(tmp_path / "one", Folders(tmp_path / "one" / "job"))
+
+
+def test_too_few_usable_test_videos_are_said_before_training(tmp_path):
+    rows = [
+        data_set.VideoRow(
+            manifest.Video(f"v{k}", f"v{k}.mp4", "real", "test"),
+            "ok" if k else "no_face", "", 1, 1, 2.0,
+        )
+        for k in range(4)
+    ]  # fmt: skip
+    data_set.write_videos(tmp_path / data_set.VIDEOS_FILE, rows)
+    info = {"format_version": 1, "name": "x", "chunk_spec": {}, "splits": {}}
+    made = data_set.spec.ChunkSpec().to_json()
+    info |= {"format_version": data_set.spec.FORMAT_VERSION, "chunk_spec": made}
+    (tmp_path / data_set.INFO_FILE).write_text(json.dumps(info))
+    with pytest.raises(InputError, match=r"3 of 4 videos.*v0 \(no_face\)"):
+        job.check_coverage(config(tmp_path), tmp_path)
+    job.check_coverage(config(tmp_path, min_coverage=0.75), tmp_path)
+    job.check_coverage(config(tmp_path, unscored="wrong"), tmp_path)
+
+
+def test_estimates_follow_the_number_of_clips_and_the_network(tmp_path):
+    steps = {s.name: s for s in plan(Folders(tmp_path), "dfdc", Words())}
+
+    def seconds(name, clips, **model):
+        size = estimates.Size.of_clips({"train": clips, "validation": clips})
+        return estimates.seconds(
+            steps[name], size, TwoStreamConfig(**model), BatchConfig(), TrainingConfig()
+        )
+
+    for name in ("preprocess", "train", "threshold"):
+        one, two, three = (seconds(name, clips) for clips in (100, 200, 300))
+        assert two - one == pytest.approx(three - two)
+        assert two > one
+    assert seconds("train", 100) > 10 * seconds("train", 100, image_size=56)
+
+
+def test_the_papers_recipe_differs_from_the_paper_in_nothing(tmp_path):
+    recipe = figures.recipe("paper.flags")
+    of_field = {
+        part: {
+            name: recipe[flag]
+            for name, flag in flags.names(kind).items()
+            if flag in recipe
+        }
+        for part, kind in (("model", TwoStreamConfig), ("batch", BatchConfig),
+                           ("recipe", TrainingConfig))
+    }  # fmt: skip
+    counts = {s: {"real": 1, "fake": n} for s, n in (("train", 15438), ("test", 3281))}
+    told = figures.differences("dfdc", True, counts, of_field)
+    assert all(line.startswith("protocol: ") for line in told)
+    of_field["recipe"]["epochs"] = 5
+    counts["test"]["fake"] = 3
+    told = figures.differences("folders", False, counts, of_field)
+    assert "network and training: --epochs=5, where its recipe has 50" in told
+    assert sum(line.startswith("data: ") for line in told) == 2
+
+
+def test_own_figures_stand_first_with_their_intervals():
+    metrics = {
+        "metrics": {
+            "videos/auc": {"value": 0.75, "low": 0.6, "high": 0.9},
+            "videos/balanced_accuracy": {"value": 0.7, "low": None, "high": None},
+        }
+    }
+    rows = [*figures.own_figures(metrics, "dfdc"), *figures.PUBLISHED]
+    lines = figures.table(rows).splitlines()
+    assert lines[1].split()[:5] == ["this", "job", "dfdc", "0.75", "0.600-0.900"]
+    assert "0.9055" in lines[3]
+    assert len(lines) == 3 + len(figures.PUBLISHED)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """Few drawn people: metadata.json beside the videos, as Kaggle's sample has it."""
+    folder = tmp_path_factory.mktemp("drawn") / "train_sample_videos"
+    done = run_program("pipelines.synthesize", f"--output_dir={folder}", "--seed=2",
+                       "--num_identities=3", "--seconds=3", "--height=180",
+                       "--reals_per_identity=1")  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+def as_sample(drawn, folder):
+    shutil.copytree(drawn, folder)
+    return "dfdc"
+
+
+def as_sorted(drawn, folder):
+    entries = json.loads((drawn / "metadata.json").read_text())
+    people = sorted({fields["identity"] for fields in entries.values()})
+    for name, fields in entries.items():
+        split = "test" if fields["identity"] == people[0] else "train"
+        place = folder / split / fields["label"].lower() / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(drawn / name, place)
+    shutil.copy(drawn / "metadata.json", folder)
+    return "folders"
+
+
+def as_archives(drawn, folder):
+    entries = json.loads((drawn / "metadata.json").read_text())
+    folder.mkdir()
+    for part in range(2):
+        some = dict(list(entries.items())[part::2])
+        with zipfile.ZipFile(folder / f"dfdc_train_part_0{part}.zip", "w") as packed:
+            inner = f"dfdc_train_part_{part}"
+            packed.writestr(f"{inner}/metadata.json", json.dumps(some))
+            for name in some:
+                packed.write(drawn / name, f"{inner}/{name}")
+    return "dfdc"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lay_out", [as_sample, as_sorted, as_archives])
+def test_from_videos_to_the_published_figures(drawn, tmp_path, lay_out):
+    layout = lay_out(drawn, tmp_path / "in")
+    folders = Folders(tmp_path / "job")
+    words = ["pipelines.reproduce", f"--layout={layout}", *TINY,
+             f"--input_dir={tmp_path / 'in'}", f"--workdir={folders.root}"]  # fmt: skip
+    dry = run_program(*words, "--dry_run")
+    assert dry.returncode == 0, dry.stderr[-2000:]
+    assert not folders.root.exists()
+    assert "[8/8] Exporting: some" in dry.stdout
+    first = run_program(*words, "--until=audit")
+    assert first.returncode == 0, first.stderr[-2000:]
+    assert not folders.run.exists()
+    done = run_program(*words)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "[3/8] Looking for what tells real from fake by itself: done" in done.stdout
+    for path in (folders.report / "index.html", folders.export / "1",
+                 folders.epochs / "epochs.html"):  # fmt: skip
+        assert path.exists()
+    rows = {v.video_id for v in manifest.read_manifest(folders.manifest)}
+    names = json.loads((drawn / "metadata.json").read_text())
+    assert rows == {name.removesuffix(".mp4") for name in names}
+    metrics = json.loads((folders.test / "metrics.json").read_text())["metrics"]
+    table = json.loads((folders.test / figures.JSON_FILE).read_text())["figures"]
+    assert table[0]["auc"] == metrics["videos/auc"]["value"]
+    assert "Chugh et al. 2020" in done.stdout
+    assert "--width=0.125, where its recipe has 1.0" in done.stdout
