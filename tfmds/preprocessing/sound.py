@@ -1,5 +1,6 @@
 """The sound of a media file, on the clock of its pictures."""
 
+import contextlib
 import math
 import os
 from collections import deque
@@ -175,7 +176,9 @@ def choose(
       MediaError: There is no sound, or nothing is to be heard.
     """
     error = None
-    with streams.open_container(path) as container:
+    # To open a file costs as much as some of its pictures.
+    opened = picture and contextlib.nullcontext(picture.container)
+    with opened or streams.open_container(path) as container:
         found = streams.candidates(container, "audio", options.sound_track, picture)
         indices = [stream.index for stream in found]
     for index in indices:
