@@ -490,6 +490,7 @@ def test_a_second_preprocess_waits_for_the_first_and_takes_what_it_made(
     assert contents(out) == contents(made)
 
 
+@pytest.mark.slow
 def test_two_programs_at_once_make_one_data_set(videos, made, tmp_path):
     flags = [f"--manifest={videos}", f"--output_dir={tmp_path}", "--name=demo"]
     flags += ["--num_shards=2", "--direct_num_workers=1"]
