@@ -47,7 +47,7 @@ def main(config: DemoConfig) -> None:
             ),
             folders.videos / "metadata.json",
         ),
-        *plan(folders, "dfdc", words),
+        *plan(folders, "dfdc", words, name="demo"),
         Step(
             "judge",
             "Judging one real and one fake video",

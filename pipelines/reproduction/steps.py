@@ -111,6 +111,7 @@ def plan(
     layout: str,
     words: Words,
     check_training: Callable[[], None] = lambda: None,
+    name: str | None = None,
 ) -> list[Step]:
     """The steps from the videos to an exported model.
 
@@ -119,6 +120,7 @@ def plan(
       layout: How they are laid out.
       words: Further flags.
       check_training: Raises InputError where the data set makes training vain.
+      name: Of the data set, the layout's by default.
     """
     model = (f"--model={folders.run}", f"--data_dir={folders.data}")
     threshold = f"--threshold={folders.threshold}"
@@ -142,7 +144,7 @@ def plan(
                 "pipelines.preprocess",
                 f"--manifest={folders.manifest}",
                 f"--output_dir={folders.data}",
-                f"--name={layout}",
+                f"--name={name or layout}",
                 *words.preprocess,
             ),
             folders.data / data_set.INFO_FILE,
