@@ -182,7 +182,7 @@ def where_to_look(folders: Folders) -> str:
         [
             "Where to look next:",
             f"  report     {folders.report / 'index.html'}",
-            f"  metrics    {folders.test / 'metrics.json'} and {figures.TEXT_FILE}",
+            f"  metrics    {folders.test / 'metrics.json'} and what lies beside it",
             f"  epochs     {folders.epochs / 'epochs.html'}",
             f"  curves     {curves}",
             f"  your video {judge}",
