@@ -4,7 +4,8 @@
 
 The SavedModel loads with TensorFlow alone; tfmds.detect, tfmds.serve and TensorFlow
 Serving use it. Each export becomes the next version in EXPORT. --format=onnx and litert
-write the network alone, for other runtimes.
+write the network alone, for other runtimes. An export in place of RUN is written anew:
+with another threshold, and with what exports can do today.
 """
 
 import dataclasses
@@ -18,7 +19,9 @@ from tfmds.exporting.export_info import FORMATS
 class ExportConfig:
     """What to export, and how."""
 
-    model: str = setting(REQUIRED, "The --workdir of tfmds.train.")
+    model: str = setting(
+        REQUIRED, "The --workdir of tfmds.train, or an export that is to be renewed."
+    )
     threshold: str = setting(REQUIRED, "The threshold.json of tfmds.select_threshold.")
     output_dir: str = setting(REQUIRED, "Where the export goes.", writes=FOLDER)
     format: str = setting(FORMATS[0], "What to write.", choices=FORMATS)
@@ -26,14 +29,13 @@ class ExportConfig:
 
 def main(config: ExportConfig) -> None:
     """Flags to one call."""
-    from tfmds.exporting import saved_model
-    from tfmds.models import checkpoints
+    from tfmds.exporting import export_info, saved_model
 
     folder = saved_model.export(
         config.model, config.threshold, config.output_dir, config.format
     )
     print(f"Exported to {folder}.")
-    if checkpoints.read_config(config.model)["model"].get("visual_batch_statistics"):
+    if export_info.read_about(folder)["model"].get("visual_batch_statistics"):
         print(
             "This network takes statistics of its batch (--visual_batch_statistics):"
             " its batch norms stay, and a distance depends on what else is in its"

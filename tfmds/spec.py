@@ -31,6 +31,12 @@ TOO_SHORT = "too_short"
 DECODE_ERROR = "decode_error"
 STATUSES = (OK, NO_FACE, NO_AUDIO, TOO_SHORT, DECODE_ERROR)
 
+# Mouths are compared with their voice at several lags (evaluation.alignment): seconds
+# between the starts of two mouth chunks, of two voice chunks, and the largest lag.
+MOUTH_HOP = 0.2
+VOICE_HOP = 0.04
+MAX_LAG = 2.0
+
 # Files of these names are taken for videos where a folder is looked through.
 VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
@@ -103,6 +109,15 @@ class ChunkSpec:
                 " have a step together"
             )
         return frames
+
+    @property
+    def has_lags(self) -> bool:
+        """Whether `MOUTH_HOP` and `VOICE_HOP` are whole frames and MFCC frames."""
+        wholes = (
+            MOUTH_HOP * self.frame_rate / self.frames_per_step,
+            VOICE_HOP * self.mfcc_rate,
+        )
+        return all(abs(x - round(x)) < 1e-6 for x in wholes)
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""

@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from tfmds.common.errors import InputError
-from tfmds.exporting.export_info import ExportInfo
+from tfmds.exporting.export_info import LAGS, DistancesByLag, ExportInfo, split_lags
 
 # Environment variable with the token of a server that asks for one.
 TOKEN = "TFMDS_TOKEN"
@@ -69,6 +69,22 @@ class RemoteModel(ExportInfo):
             )
         return distances
 
+    def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:
+        """Distances by lag of each track record; the model must have them.
+
+        Raises:
+          InputError: The server does not answer, or not as it should.
+        """
+        encoded = [{"b64": base64.b64encode(record).decode()} for record in examples]
+        answer = _predict(self.session, self.url, LAGS, {"examples": encoded})
+        try:
+            return split_lags(answer, len(examples))
+        except (KeyError, TypeError, ValueError) as e:
+            raise InputError(
+                f"{self.url}: the answer holds no distances by lag; is this model an"
+                " export of tfmds?"
+            ) from e
+
 
 def connect(url: str) -> RemoteModel:
     """Asks the server what its model is.
@@ -100,7 +116,9 @@ def connect(url: str) -> RemoteModel:
             f"{url}: does not tell what model it is; expected an export of tfmds"
         ) from e
     info = ExportInfo.from_json(about, url)
-    return RemoteModel(info.spec, info.threshold, info.model_id, url, session)
+    return RemoteModel(
+        info.spec, info.threshold, info.model_id, info.has_lags, url, session
+    )
 
 
 def _predict(

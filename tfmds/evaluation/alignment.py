@@ -19,11 +19,8 @@ from typing import Any
 
 import numpy as np
 
-# Between the starts of two mouth chunks, and of two voice chunks.
-MOUTH_HOP = 0.2
-VOICE_HOP = 0.04
-# Largest lag that is looked at.
-MAX_LAG = 2.0
+from tfmds.spec import MAX_LAG, MOUTH_HOP, VOICE_HOP
+
 # From here on mouth and voice of a track are mismatches.
 MISMATCH_LAG = 0.4
 # Where an offset is searched for.
@@ -51,8 +48,6 @@ _FAR_LAG = 0.6
 _DEPENDENT_LAGS = 7.5
 # Mean of the lowest fit within the tolerance where nothing fits.
 _LOWEST_OF_NOISE = -0.5
-# How much lower it is where the best of 1, 2, 3, ... faces was taken.
-_BEST_OF_FACES = (0.0, 0.4, 0.6, 0.75, 0.85)
 # Means of rows and of columns are taken away in turns so often.
 _PASSES = 6
 _ROUNDING = 1e-6
@@ -115,24 +110,20 @@ class Evidence:
     track: int
     start_seconds: float
     end_seconds: float
-    count: np.ndarray
-    distance: np.ndarray
-    centred: np.ndarray
+    count: tuple[float, ...]
+    distance: tuple[float, ...]
+    centred: tuple[float, ...]
     freedom: float
     square: float
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
-        fields = dataclasses.asdict(self)
-        for name in _BY_LAG:
-            fields[name] = np.round(fields[name], 5).tolist()
-        return fields
+        return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Evidence":
         """Reads what `to_json` wrote; KeyError or TypeError where it is another."""
-        arrays = {name: np.asarray(fields[name], np.float64) for name in _BY_LAG}
-        return cls(**fields | arrays)
+        return cls(**fields | {name: tuple(fields[name]) for name in _BY_LAG})
 
 
 def evidence(
@@ -183,16 +174,21 @@ def evidence(
         found.append(
             Evidence(
                 track=int(track),
-                start_seconds=float(starts[rows][0]),
-                end_seconds=float(starts[rows][-1] + chunk_seconds),
-                count=known[rows].sum(axis=0).astype(np.float64),
-                distance=np.where(known[rows], distances[rows], 0.0).sum(axis=0),
-                centred=centred[rows].sum(axis=0),
+                start_seconds=round(float(starts[rows][0]), 3),
+                end_seconds=round(float(starts[rows][-1] + chunk_seconds), 3),
+                count=tuple(known[rows].sum(axis=0).tolist()),
+                distance=_sums(np.where(known[rows], distances[rows], 0.0)),
+                centred=_sums(centred[rows]),
                 freedom=float(far[rows].sum() * free),
                 square=float(np.square(centred[rows][far[rows]]).sum()),
             )
         )
     return found
+
+
+def _sums(values: np.ndarray) -> tuple[float, ...]:
+    # Rounded, since they travel as text.
+    return tuple(np.round(values.sum(axis=0), 5).tolist())
 
 
 def _mean(values: np.ndarray, mask: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -241,78 +237,6 @@ class Alignment:
         )
 
 
-def align(stretches: Iterable[Evidence], num_choices: float = 0.0) -> Alignment:
-    """Reads offset, clearness and aligned score off stretches, taken as one.
-
-    With `c(l)` the mean centred distance at lag `l`, `s` the standard deviation of the
-    mismatches and `T(l)` the seconds that were compared at this lag, the fit is
-    `t(l) = sqrt(T(l)) c(l) / (s noise)`. `noise`, about 0.9, is how much the means of
-    lags of 0.6 s and more vary, in these units: chunks overlap, so that they vary less
-    than independent ones. The aligned score is the smallest of
-    `t(l) + ((l - USUAL_OFFSET) / TOLERANCE)^2` for `l` up to 0.2 s from the usual
-    offset, less its mean where nothing fits (-0.5). The offset is the lag of the
-    smallest `t` within `MAX_OFFSET`, between lags by a parabola.
-
-    Args:
-      stretches: Of one track or of several.
-      num_choices: What is to be added since the stretches were chosen, see
-        `align_video`.
-    """
-    stretches = list(stretches)
-    grid = lags()
-    nothing = np.full(len(grid), np.nan)
-    if not stretches:
-        return Alignment(None, None, 0.0, 0.0, nothing, nothing)
-    count = sum(s.count for s in stretches)
-    seconds = _covered([(s.start_seconds, s.end_seconds) for s in stretches])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        distance = sum(s.distance for s in stretches) / count
-        centred = sum(s.centred for s in stretches) / count
-    deviation = _deviation(stretches)
-    constant = deviation <= _ROUNDING * np.nanmax(distance)
-    if seconds < MIN_SECONDS - _ROUNDING or constant:
-        return Alignment(None, None, 0.0, seconds, distance, nothing)
-    fit = centred / deviation * np.sqrt(count * MOUTH_HOP)
-    usable = count >= 0.4 * count.max()
-    far = usable & (np.abs(grid) >= _FAR_LAG - _ROUNDING)
-    variance = np.square(fit[far]).sum() / _DEPENDENT_LAGS
-    weight = far.sum() / _DEPENDENT_LAGS
-    fit /= math.sqrt((_NOISE_WEIGHT * _NOISE**2 + variance) / (_NOISE_WEIGHT + weight))
-    near = np.abs(grid - USUAL_OFFSET) <= MAX_IN_STEP + _ROUNDING
-    late = ((grid - USUAL_OFFSET) / TOLERANCE) ** 2
-    best = np.nanmin(np.where(near, fit + late, np.nan))
-    offset, clearness = _dip(grid, fit)
-    return Alignment(
-        aligned=float(best) - _LOWEST_OF_NOISE + num_choices,
-        offset_seconds=offset,
-        clearness=clearness,
-        seconds=seconds,
-        distance=distance,
-        fit=fit,
-    )
-
-
-def _dip(grid: np.ndarray, fit: np.ndarray) -> tuple[float, float]:
-    """Lag of the lowest fit within `MAX_OFFSET`, and how far below 0 that is."""
-    inside = np.flatnonzero(np.abs(grid) <= MAX_OFFSET + _ROUNDING)
-    at = int(inside[np.nanargmin(fit[inside])])
-    left, lowest, right = fit[at - 1 : at + 2]
-    bend = left - 2 * lowest + right
-    shift = 0.5 * (left - right) / bend if bend > 0 else 0.0
-    # At the edge of the search the dip, if it is one, lies beyond.
-    shift = shift if abs(shift) <= 1 else 0.0
-    return round(float(grid[at] + shift * VOICE_HOP), 3), max(0.0, float(-lowest))
-
-
-def _covered(periods: Sequence[tuple[float, float]]) -> float:
-    """Seconds that stretches cover, however many of them at a time."""
-    total, end = 0.0, -math.inf
-    for start, stop in sorted(periods):
-        total += max(0.0, stop - max(start, end))
-        end = max(end, stop)
-    return total
-
-
 @dataclasses.dataclass(frozen=True)
 class Turn:
     """Who of the faces in view the voice fits best, for some seconds.
@@ -337,66 +261,178 @@ class VideoAlignment:
     Attributes:
       whole: Of whoever speaks best at each time.
       tracks: Of each face over all of its time, by its number.
+      spoken: Of each face over the turns in which it is the one.
       turns: Who that is, in order of time.
     """
 
     whole: Alignment
     tracks: dict[int, Alignment]
+    spoken: dict[int, Alignment]
     turns: tuple[Turn, ...]
 
-    def spoken_seconds(self, track: int) -> float:
-        """How long this face is the one that the voice fits best."""
-        turns = [turn for turn in self.turns if turn.track == track]
-        return sum(turn.end_seconds - turn.start_seconds for turn in turns)
+
+def align(stretches: Iterable[Evidence]) -> Alignment:
+    """Reads offset, clearness and aligned score off the stretches of a track.
+
+    With `c(l)` the mean centred distance at lag `l`, `s` the standard deviation of the
+    mismatches and `T(l)` the seconds that were compared at this lag, the fit is
+    `t(l) = sqrt(T(l)) c(l) / (s noise)`. `noise`, about 0.9, is how much the means of
+    lags of 0.6 s and more vary, in these units: chunks overlap, so that they vary less
+    than independent ones. The aligned score is the smallest of
+    `t(l) + ((l - USUAL_OFFSET) / TOLERANCE)^2` for `l` up to 0.2 s from the usual
+    offset, less its mean where nothing fits (-0.5). The offset is the lag of the
+    smallest `t` within `MAX_OFFSET`, between lags by a parabola.
+    """
+    return align_video(stretches).whole
 
 
 def align_video(stretches: Iterable[Evidence]) -> VideoAlignment:
     """Aligns a video with any number of faces, by its speaker at each time.
 
-    Of the faces in view in the same five seconds the one counts that the voice fits
-    best at some lag. The best of several fits better by chance, so the score is raised
-    by what that is worth where nothing fits, each turn by its share of the noise: the
-    square root of its share of the seconds.
+    As `align`, but of the faces in view in the same five seconds the one counts, at
+    each lag, that the voice fits best there. The best of several fits better by chance:
+    so it does at the far lags, and their mean is taken away.
     """
-    stretches = sorted(stretches, key=lambda s: (s.start_seconds, s.track))
+    by_time: dict[int, dict[int, list[Evidence]]] = {}
     by_track: dict[int, list[Evidence]] = {}
-    by_time: dict[int, list[Evidence]] = {}
-    for stretch in stretches:
-        by_track.setdefault(stretch.track, []).append(stretch)
+    for stretch in sorted(stretches, key=lambda s: (s.start_seconds, s.track)):
         middle = (stretch.start_seconds + stretch.end_seconds) / 2
-        by_time.setdefault(int(middle // STRETCH_SECONDS), []).append(stretch)
-    chosen, turns, raised, total = [], [], 0.0, 0.0
-    for _, present in sorted(by_time.items()):
-        faces: dict[int, list[Evidence]] = {}
-        for stretch in present:
-            faces.setdefault(stretch.track, []).append(stretch)
-        best = min(sorted(faces), key=lambda t: _lowest(faces[t], by_track[t]))
-        chosen += faces[best]
-        start = faces[best][0].start_seconds
-        end = max(s.end_seconds for s in faces[best])
-        turns.append(Turn(start, end, best, len(faces)))
-        extra = _BEST_OF_FACES[min(len(faces), len(_BEST_OF_FACES)) - 1]
-        raised += math.sqrt(end - start) * extra
-        total += end - start
+        present = by_time.setdefault(int(middle // STRETCH_SECONDS), {})
+        present.setdefault(stretch.track, []).append(stretch)
+        by_track.setdefault(stretch.track, []).append(stretch)
+    deviations = {track: _deviation(found) for track, found in by_track.items()}
+    moments = [
+        {t: _Moment.of(s, deviations[t]) for t, s in present.items()}
+        for _, present in sorted(by_time.items())
+    ]
+    whole, at = _whole(moments)
+    turns, spoken = [], {}
+    for present in moments:
+        track = min(sorted(present), key=lambda t: _or_zero(present[t].fit[at]))
+        moment = present[track]
+        turns.append(Turn(moment.start, moment.end, track, len(present)))
+        spoken.setdefault(track, []).append({track: moment})
     return VideoAlignment(
-        whole=align(chosen, raised / math.sqrt(total) if total else 0.0),
-        tracks={track: align(found) for track, found in by_track.items()},
+        whole=whole,
+        tracks={
+            track: _whole([{track: m[track]} for m in moments if track in m])[0]
+            for track in by_track
+        },
+        spoken={track: _whole(said)[0] for track, said in spoken.items()},
         turns=tuple(turns),
     )
 
 
-def _lowest(stretches: Sequence[Evidence], track: Sequence[Evidence]) -> float:
-    """Lowest fit of some stretches of a track within `MAX_OFFSET`."""
-    count = sum(s.count for s in stretches)
-    inside = (np.abs(lags()) <= MAX_OFFSET + _ROUNDING) & (count > 0)
-    deviation = _deviation(track)
-    if not inside.any() or deviation <= 0:
-        return 0.0
-    centred = sum(s.centred for s in stretches)[inside]
-    return float((centred / np.sqrt(count[inside])).min() / deviation)
+@dataclasses.dataclass(frozen=True)
+class _Moment:
+    """A face in some five seconds: its stretches there as one."""
+
+    start: float
+    end: float
+    seconds: np.ndarray
+    distance: np.ndarray
+    # Of these seconds alone, not yet by the noise.
+    fit: np.ndarray
+
+    @classmethod
+    def of(cls, stretches: Sequence[Evidence], deviation: float) -> "_Moment":
+        count = _total(stretches, "count")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            distance = _total(stretches, "distance") / count
+            fit = _total(stretches, "centred") / np.sqrt(count)
+        # A distance that is always the same, or nearly, says nothing.
+        fit = fit / deviation if deviation else np.full(len(fit), np.nan)
+        return cls(
+            start=stretches[0].start_seconds,
+            end=max(s.end_seconds for s in stretches),
+            seconds=np.where(np.isnan(fit), 0.0, count * MOUTH_HOP),
+            distance=distance,
+            fit=fit * math.sqrt(MOUTH_HOP),
+        )
+
+
+def _whole(moments: Sequence[dict[int, _Moment]]) -> tuple[Alignment, int]:
+    """The alignment of whoever fits best at each time, and the number of its lag."""
+    grid = lags()
+    middle = len(grid) // 2
+    every = [moment for present in moments for moment in present.values()]
+    covered = _covered([(m.start, m.end) for m in every])
+    nothing = np.full(len(grid), np.nan)
+    silent = not any(m.seconds.any() for m in every)
+    if covered < MIN_SECONDS - _ROUNDING or silent:
+        return Alignment(None, None, 0.0, covered, nothing, nothing), middle
+    fit, seconds = np.zeros(len(grid)), np.zeros(len(grid))
+    distance = np.zeros(len(grid))
+    for present in moments:
+        fits = np.stack([m.fit for m in present.values()])
+        best = np.argmin(np.where(np.isnan(fits), np.inf, fits), axis=0)
+        chosen = best, np.arange(len(grid))
+        length = np.stack([m.seconds for m in present.values()])[chosen]
+        fit += np.nan_to_num(fits[chosen]) * np.sqrt(length)
+        seconds += length
+        of_each = np.stack([m.distance for m in present.values()])[chosen]
+        distance += np.nan_to_num(of_each) * length
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fit, distance = fit / np.sqrt(seconds), distance / seconds
+    usable = seconds >= 0.4 * seconds.max()
+    far = usable & (np.abs(grid) >= _FAR_LAG - _ROUNDING)
+    if any(len(present) > 1 for present in moments) and far.any():
+        fit -= fit[far].mean()
+    variance = np.square(fit[far]).sum() / _DEPENDENT_LAGS
+    weight = far.sum() / _DEPENDENT_LAGS
+    fit /= math.sqrt((_NOISE_WEIGHT * _NOISE**2 + variance) / (_NOISE_WEIGHT + weight))
+    near = np.abs(grid - USUAL_OFFSET) <= MAX_IN_STEP + _ROUNDING
+    late = ((grid - USUAL_OFFSET) / TOLERANCE) ** 2
+    near_fit = np.where(near & (seconds > 0), fit + late, np.inf)
+    offset, clearness = _dip(grid, fit)
+    at = int(np.argmin(near_fit))
+    if clearness >= CLEAR:
+        at = int(np.argmin(np.abs(grid - offset)))
+    found = Alignment(
+        aligned=float(near_fit.min()) - _LOWEST_OF_NOISE,
+        offset_seconds=offset,
+        clearness=clearness,
+        seconds=covered,
+        distance=distance,
+        fit=fit,
+    )
+    return found, at
+
+
+def _or_zero(value: float) -> float:
+    return 0.0 if np.isnan(value) else float(value)
+
+
+def _dip(grid: np.ndarray, fit: np.ndarray) -> tuple[float, float]:
+    """Lag of the lowest fit within `MAX_OFFSET`, and how far below 0 that is."""
+    inside = np.flatnonzero(np.abs(grid) <= MAX_OFFSET + _ROUNDING)
+    at = int(inside[np.nanargmin(fit[inside])])
+    left, lowest, right = fit[at - 1 : at + 2]
+    bend = left - 2 * lowest + right
+    shift = 0.5 * (left - right) / bend if bend > 0 else 0.0
+    # At the edge of the search the dip, if it is one, lies beyond.
+    shift = shift if abs(shift) <= 1 else 0.0
+    return round(float(grid[at] + shift * VOICE_HOP), 3), max(0.0, float(-lowest))
+
+
+def _covered(periods: Sequence[tuple[float, float]]) -> float:
+    """Seconds that stretches cover, however many of them at a time."""
+    total, end = 0.0, -math.inf
+    for start, stop in sorted(periods):
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
+
+
+def _total(stretches: Iterable[Evidence], name: str) -> np.ndarray:
+    return np.sum([getattr(s, name) for s in stretches], axis=0, dtype=np.float64)
 
 
 def _deviation(stretches: Sequence[Evidence]) -> float:
-    """Standard deviation of the mismatches' centred distances."""
+    """Standard deviation of the mismatches' centred distances, 0 where hardly any."""
     freedom = sum(s.freedom for s in stretches)
-    return math.sqrt(sum(s.square for s in stretches) / freedom) if freedom else 0.0
+    if not freedom:
+        return 0.0
+    deviation = math.sqrt(sum(s.square for s in stretches) / freedom)
+    distance = _total(stretches, "distance").sum() / _total(stretches, "count").sum()
+    return deviation if deviation > _ROUNDING * distance else 0.0

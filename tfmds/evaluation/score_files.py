@@ -214,7 +214,7 @@ def read_chunks(path: os.PathLike | str, videos: VideoScores) -> ChunkScores:
       InputError: As `read_videos`; or a chunk is double, its video is not among
         `videos`, or the chunks of a video are not those its MDS was made of.
     """
-    columns, lines = _read(path, _CHUNK_COLUMNS)
+    columns, lines = _read(path, _CHUNK_COLUMNS, _OPTIONAL_CHUNK_COLUMNS)
     chunks = ChunkScores(**columns)
     rows = scores.chunk_rows(chunks.video_id, videos.video_id, str(path))
     order = np.lexsort((chunks.chunk, chunks.track, rows))
@@ -374,6 +374,7 @@ _OPTIONAL_COLUMNS = {
     "fake_periods": _as_periods,
     "seconds": _as_floats_or_empty,
     "forged": _as_words((*spec.FORGED, "")),
+    "offset_seconds": _as_floats_or_empty,
     f"{ATTRIBUTE_PREFIX}*": scores.texts,
 }
 _CHUNK_COLUMNS = {
@@ -384,6 +385,7 @@ _CHUNK_COLUMNS = {
     "label": _as_labels,
     "distance": _as_floats,
 }
+_OPTIONAL_CHUNK_COLUMNS = {"offset_distance": _as_floats_or_empty}
 
 
 def _read(

@@ -15,8 +15,10 @@ from tfmds.common.errors import InputError
 from tfmds.data import manifest
 
 MDS = "mds"
+# See `alignment`.
+ALIGNED = "aligned"
 # What a video may be judged by, and its title; higher means more likely fake.
-SCORES = {MDS: "MDS"}
+SCORES = {MDS: "MDS", ALIGNED: "aligned score"}
 # Status of a video that the score file of another detector passes over.
 NO_SCORE = "no_score"
 
@@ -40,6 +42,8 @@ class VideoScores:
       fake_periods: tuples of (start, end) in seconds `[n]`; empty means the whole
         video where the label is fake.
       seconds: float64 `[n]`, length of the video, NaN where it is not known.
+      offset_seconds: float64 `[n]`, at which lag the voice fits the mouth best, see
+        `alignment`; NaN where that is not known.
       attributes: str `[n]` by name; what is known of the group, such as gender.
       forged: str `[n]`, which stream is forged, one of `spec.FORGED`; empty where it is
         not known, and for real.
@@ -55,6 +59,7 @@ class VideoScores:
     scores: Mapping[str, np.ndarray]
     fake_periods: np.ndarray | None = None
     seconds: np.ndarray | None = None
+    offset_seconds: np.ndarray | None = None
     attributes: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     forged: np.ndarray | None = None
 
@@ -63,8 +68,9 @@ class VideoScores:
             object.__setattr__(self, "forged", texts([""] * len(self)))
         if self.fake_periods is None:
             object.__setattr__(self, "fake_periods", tuples([()] * len(self)))
-        if self.seconds is None:
-            object.__setattr__(self, "seconds", np.full(len(self), np.nan))
+        for name in ("seconds", "offset_seconds"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full(len(self), np.nan))
 
     def __len__(self) -> int:
         return len(self.video_id)
@@ -119,6 +125,7 @@ class VideoScores:
         status: Sequence[str],
         fake_periods: Sequence[Sequence[manifest.Period]] | None = None,
         seconds: Sequence[float] | None = None,
+        offset_seconds: Sequence[float] | None = None,
         attributes: Mapping[str, Sequence[str]] | None = None,
         more_scores: Mapping[str, Sequence[float]] | None = None,
         forged: Sequence[str] | None = None,
@@ -157,6 +164,9 @@ class VideoScores:
             },
             fake_periods=None if fake_periods is None else tuples(fake_periods),
             seconds=None if seconds is None else np.asarray(seconds, np.float64),
+            offset_seconds=(
+                None if offset_seconds is None else np.asarray(offset_seconds, float)
+            ),
             attributes={k: texts(v) for k, v in (attributes or {}).items()},
             forged=None if forged is None else texts(forged),
         )
@@ -173,6 +183,8 @@ class ChunkScores:
       start_seconds: float64 `[m]`, on the video's clock.
       label: int8 `[m]`, 1 real, 0 fake.
       distance: float64 `[m]`, between the embeddings of picture and sound.
+      offset_distance: float64 `[m]`, of the mouth to the voice at the video's own
+        offset, see `alignment`; NaN where that is not known.
     """
 
     video_id: np.ndarray
@@ -181,6 +193,11 @@ class ChunkScores:
     start_seconds: np.ndarray
     label: np.ndarray
     distance: np.ndarray
+    offset_distance: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.offset_distance is None:
+            object.__setattr__(self, "offset_distance", np.full(len(self), np.nan))
 
     def __len__(self) -> int:
         return len(self.video_id)
@@ -188,6 +205,17 @@ class ChunkScores:
     def select(self, mask: np.ndarray) -> "ChunkScores":
         """The rows of a boolean mask or of row numbers."""
         return _select(self, mask)
+
+    def judged_by(self, score: str) -> "ChunkScores":
+        """The same with the distances that go with a score of the videos.
+
+        With the aligned score those at the video's own offset, where that is known.
+        """
+        if score != ALIGNED:
+            return self
+        unknown = np.isnan(self.offset_distance)
+        distance = np.where(unknown, self.distance, self.offset_distance)
+        return dataclasses.replace(self, distance=distance)
 
     @classmethod
     def from_distances(
@@ -198,6 +226,7 @@ class ChunkScores:
         start_seconds: Sequence[float],
         label: Sequence[int],
         distance: Sequence[float],
+        offset_distance: Sequence[float] | None = None,
     ) -> "ChunkScores":
         """Orders chunks by video, track and time, and numbers them in each track."""
         ids = texts(video_id)
@@ -216,6 +245,11 @@ class ChunkScores:
             start_seconds=starts,
             label=np.asarray(label, np.int8)[order],
             distance=np.asarray(distance, np.float64)[order],
+            offset_distance=(
+                None
+                if offset_distance is None
+                else np.asarray(offset_distance, np.float64)[order]
+            ),
         )
 
 

@@ -10,11 +10,13 @@ import json
 import os
 from typing import Any
 
+import numpy as np
 from etils import epath
 
 from tfmds.common.errors import InputError
+from tfmds.evaluation import scores
 from tfmds.evaluation.thresholds import Threshold
-from tfmds.spec import FORMAT_VERSION, ChunkSpec
+from tfmds.spec import FORMAT_VERSION, MAX_LAG, MOUTH_HOP, VOICE_HOP, ChunkSpec
 
 # Asset in which spec, threshold and model id travel.
 INFO_FILE = "tfmds_export.json"
@@ -23,6 +25,9 @@ SAVED_MODEL = "saved_model.pb"
 OTHER_FILES = {"onnx": "model.onnx", "litert": "model.tflite"}
 # What tfmds.export writes.
 FORMATS = ("saved_model", *OTHER_FILES)
+# Signature that gives distances by lag, and what of `about` says at which.
+LAGS = "lags"
+LAG_GRID = {"mouth_hop": MOUTH_HOP, "voice_hop": VOICE_HOP, "max_lag": MAX_LAG}
 # The weights that come with the package; README.md in it is their card.
 _STARTER = epath.Path(__file__).parents[1] / "starter"
 
@@ -35,11 +40,14 @@ class ExportInfo:
       spec: Chunk spec it was trained with.
       threshold: Where a video is called fake.
       model_id: Digest of the weights.
+      has_lags: Whether it gives distances by lag, at the lags of this version, so that
+        videos can be judged by the aligned score. Exports of earlier versions do not.
     """
 
     spec: ChunkSpec
     threshold: Threshold
     model_id: str
+    has_lags: bool
 
     @classmethod
     def from_json(cls, about: Any, where: str) -> "ExportInfo":
@@ -60,10 +68,18 @@ class ExportInfo:
                 f"{where}: {', '.join(sorted(missing))} is missing; export the model"
                 " again"
             )
+        threshold = Threshold.from_json(about["threshold"], where)
+        has_lags = about.get(LAGS) == LAG_GRID
+        if threshold.score == scores.ALIGNED and not has_lags:
+            raise InputError(
+                f"{where}: its threshold is one of the aligned score, and it gives no"
+                f" distances by lag, or at other lags; export the model again"
+            )
         return cls(
             ChunkSpec.from_json(about["spec"], where),
-            Threshold.from_json(about["threshold"], where),
+            threshold,
             str(about["model_id"]),
+            has_lags,
         )
 
 
@@ -108,15 +124,58 @@ def newest_version(path: epath.Path) -> int:
     return max((int(p.name) for p in path.iterdir() if p.name.isdecimal()), default=0)
 
 
+def is_export(path: os.PathLike | str) -> bool:
+    """Whether `find` would answer a folder."""
+    path = epath.Path(path)
+    folders = (path, path / str(newest_version(path)))
+    return any((folder / SAVED_MODEL).exists() for folder in folders)
+
+
 def read_info(folder: os.PathLike | str) -> ExportInfo:
-    """What the export in a folder that `find` answered says of itself.
+    """What an export says of itself.
 
     Raises:
       InputError: It cannot be read.
     """
     path = epath.Path(folder) / "assets" / INFO_FILE
+    return ExportInfo.from_json(read_about(folder), str(path))
+
+
+def read_about(folder: os.PathLike | str) -> Any:
+    """The same as it is written.
+
+    Raises:
+      InputError: It cannot be read.
+    """
+    folder = epath.Path(folder)
+    path = folder / "assets" / INFO_FILE
+    if not path.exists():
+        # That of the other formats lies beside the network.
+        path = folder / INFO_FILE
     try:
-        about = json.loads(path.read_text())
+        return json.loads(path.read_text())
     except (OSError, ValueError) as e:
         raise InputError(f"{path}: cannot be read: {e}; export the model again") from e
-    return ExportInfo.from_json(about, str(path))
+
+
+# Starts of mouth chunks `[m]` in seconds, and their distances `[m, k]` at each lag, as
+# `alignment.evidence` takes them.
+DistancesByLag = tuple[np.ndarray, np.ndarray]
+
+
+def split_lags(outputs: dict[str, Any], num_examples: int) -> list[DistancesByLag]:
+    """Parts what the signature `lags` gives, by the track records it was asked for.
+
+    Raises:
+      KeyError, TypeError, ValueError: It is something else.
+    """
+    example = np.asarray(outputs["example"])
+    starts = np.asarray(outputs["start_seconds"], float)
+    distances = np.asarray(outputs["distance_by_lag"], float)
+    columns = 2 * round(MAX_LAG / VOICE_HOP) + 1
+    if distances.shape != (len(starts), columns) or example.shape != starts.shape:
+        raise ValueError(f"distances by lag of the shape {distances.shape}")
+    # JSON knows no NaN: what there is not is -1.
+    distances = np.where(distances < 0, np.nan, distances)
+    rows = [example == number for number in range(num_examples)]
+    return [(starts[mask], distances[mask]) for mask in rows]

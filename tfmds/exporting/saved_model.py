@@ -15,14 +15,14 @@ from etils import epath
 
 from tfmds.common import files
 from tfmds.common.errors import InputError
-from tfmds.data import input_pipeline, records
+from tfmds.data import input_pipeline, lags, records
 from tfmds.data.manifest import Video
 from tfmds.evaluation import thresholds
 from tfmds.exporting import export_info
-from tfmds.exporting.export_info import ExportInfo
+from tfmds.exporting.export_info import DistancesByLag, ExportInfo, split_lags
 from tfmds.models import checkpoints
 from tfmds.models.folding import fold_batch_norm
-from tfmds.models.two_stream import TwoStreamConfig
+from tfmds.models.two_stream import TwoStreamConfig, single_streams, two_stream
 from tfmds.spec import FORMAT_VERSION, ChunkSpec, ViewConfig
 
 FORMATS = export_info.FORMATS
@@ -37,7 +37,8 @@ class ExportedModel(ExportInfo):
     """A loaded export.
 
     Attributes:
-      signatures: Functions by name: `serving_default`, `examples` and `about`.
+      signatures: Functions by name: `serving_default`, `examples`, `about`, and `lags`
+        where it `has_lags`.
     """
 
     signatures: dict[str, Any]
@@ -46,6 +47,11 @@ class ExportedModel(ExportInfo):
         """Distance of each track record of one chunk, float `[n]`."""
         answer = self.signatures["examples"](examples=tf.constant(examples))
         return answer["distance"].numpy().astype(float)
+
+    def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:
+        """Distances by lag of each track record; the export must have them."""
+        answer = self.signatures["lags"](examples=tf.constant(examples))
+        return split_lags({k: v.numpy() for k, v in answer.items()}, len(examples))
 
 
 def export(
@@ -60,7 +66,8 @@ def export(
     out (`models.folding`).
 
     Args:
-      model_path: A run of tfmds.train.
+      model_path: A run of tfmds.train; or an export as SavedModel, which gets another
+        threshold, and what exports have learned to do since it was made.
       threshold_path: A threshold.json.
       output_dir: As SavedModel it becomes the next version in this folder, as
         TensorFlow Serving wants it; in other formats the folder is replaced.
@@ -92,8 +99,7 @@ def export(
             f" here is {keras.__version__}"
         )
     threshold = thresholds.read(threshold_path)
-    model, config, spec = checkpoints.load_model(model_path)
-    model_id = checkpoints.model_id(model_path)
+    model, config, spec, model_id = read_network(model_path)
     if threshold.model_id not in ("", model_id):
         raise InputError(
             f"{threshold_path}: the threshold was chosen with the model"
@@ -107,12 +113,12 @@ def export(
             "model": config.to_json(),
             "model_id": model_id,
             "threshold": threshold.to_json(),
+            **({export_info.LAGS: export_info.LAG_GRID} if spec.has_lags else {}),
         },
         indent=2,
     )
     output_dir = epath.Path(output_dir)
     _check_ours(output_dir)
-    model = fold_batch_norm(model)
     if export_format == "saved_model":
         final = output_dir / str(export_info.newest_version(output_dir) + 1)
         with files.making_folder(final) as folder:
@@ -123,6 +129,31 @@ def export(
             _convert(model, config, spec, export_format, folder)
             (folder / export_info.INFO_FILE).write_text(about)
     return final
+
+
+def read_network(
+    path: os.PathLike | str,
+) -> tuple[keras.Model, TwoStreamConfig, ChunkSpec, str]:
+    """The network as it is exported, what it is, and its id."""
+    if not export_info.is_export(path):
+        model, config, spec = checkpoints.load_model(path)
+        return fold_batch_norm(model), config, spec, checkpoints.model_id(path)
+    folder = export_info.find(path)
+    about = export_info.read_about(folder)
+    info = export_info.ExportInfo.from_json(about, str(folder))
+    config = TwoStreamConfig(**about["model"])
+    model = fold_batch_norm(two_stream(config, info.spec))
+    module = _load_module(folder)
+    saved = module.signatures["serving_default"].variables
+    values = {variable.name.split(":")[0]: variable for variable in saved}
+    if set(values) != {variable.path for variable in model.variables}:
+        raise InputError(
+            f"{folder}: its network has other weights than this version of tfmds"
+            " would give it; export it from its run"
+        )
+    for variable in model.variables:
+        variable.assign(values[variable.path].numpy())
+    return model, config, info.spec, info.model_id
 
 
 def _check_ours(output_dir: epath.Path) -> None:
@@ -157,12 +188,15 @@ def _save(
             module,
             str(folder),
             signatures={
-                "serving_default": module.chunks,
-                "examples": module.examples,
-                "about": module.about,
+                name: module.functions[name] for name in _signature_names(spec)
             },
         )
     _write_warmup(folder, spec)
+
+
+def _signature_names(spec: ChunkSpec) -> list[str]:
+    names = ["serving_default", "examples", "about"]
+    return [*names, export_info.LAGS] if spec.has_lags else names
 
 
 def _write_warmup(folder: epath.Path, spec: ChunkSpec) -> None:
@@ -184,6 +218,8 @@ def _write_warmup(folder: epath.Path, spec: ChunkSpec) -> None:
         },
         "examples": {"examples": np.array([example], object)},
     }
+    if spec.has_lags:
+        requests[export_info.LAGS] = requests["examples"]
     extra = folder / "assets.extra"
     extra.mkdir()
     with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
@@ -239,6 +275,16 @@ def load(export_dir: os.PathLike | str | None) -> ExportedModel:
     """
     path = export_info.find(export_dir)
     info = export_info.read_info(path)
+    module = _load_module(path)
+    signatures = dict(module.signatures)
+    # A signature outlives its module only as long as something holds the module.
+    signatures["examples"].module = module
+    return ExportedModel(
+        info.spec, info.threshold, info.model_id, info.has_lags, signatures
+    )
+
+
+def _load_module(path: epath.Path) -> Any:
     try:
         module = tf.saved_model.load(str(path))
     except (OSError, ValueError, tf.errors.OpError) as e:
@@ -246,14 +292,11 @@ def load(export_dir: os.PathLike | str | None) -> ExportedModel:
         raise InputError(
             f"{path}: the SavedModel is damaged ({first}); export the model again"
         ) from e
-    signatures = dict(module.signatures)
-    # A signature outlives its module only as long as something holds the module.
-    signatures["examples"].module = module
-    return ExportedModel(info.spec, info.threshold, info.model_id, signatures)
+    return module
 
 
 class _Detector(tf.Module):
-    """The signatures of an export: `chunks`, `examples` and `about`."""
+    """The functions of an export, by name in `functions`."""
 
     def __init__(self, model, spec: ChunkSpec, view: ViewConfig, about: str):
         super().__init__()
@@ -269,16 +312,24 @@ class _Detector(tf.Module):
                 "mfcc",
             ),
         ]
-        self.chunks = tf.function(self._score_crops, input_signature=signature)
-        self.examples = tf.function(
-            self._score_examples,
-            input_signature=[tf.TensorSpec([None], tf.string, "examples")],
-        )
-        # TensorFlow Serving wants an input in every signature; what it is, is ignored.
-        self.about = tf.function(
-            lambda request: {"about": tf.fill(tf.shape(request), self._about)},
-            input_signature=[tf.TensorSpec([None], tf.string, "request")],
-        )
+        examples = [tf.TensorSpec([None], tf.string, "examples")]
+        self.functions = {
+            "serving_default": tf.function(
+                self._score_crops, input_signature=signature
+            ),
+            "examples": tf.function(self._score_examples, input_signature=examples),
+            # TensorFlow Serving wants an input in every signature; what it is, is
+            # ignored.
+            "about": tf.function(
+                lambda request: {"about": tf.fill(tf.shape(request), self._about)},
+                input_signature=[tf.TensorSpec([None], tf.string, "request")],
+            ),
+        }
+        if spec.has_lags:
+            self._see, self._hear = single_streams(model)
+            self.functions[export_info.LAGS] = tf.function(
+                self._lags_of_examples, input_signature=examples
+            )
 
     def _score_crops(self, frames, mfcc):
         return self._score(input_pipeline.crop_frames(frames, self._view), mfcc)
@@ -307,6 +358,28 @@ class _Detector(tf.Module):
         outputs["example"] = tf.cast(start_seconds.value_rowids(), tf.int32)
         outputs["start_seconds"] = start_seconds.values
         return outputs
+
+    def _lags_of_examples(self, examples):
+        seconds, distances = tf.map_fn(
+            lambda example: lags.distances_by_lag(
+                example,
+                self._spec,
+                self._view,
+                lambda frames: self._see(frames, training=False),
+                lambda mfcc: self._hear(mfcc, training=False),
+            ),
+            examples,
+            fn_output_signature=(
+                tf.RaggedTensorSpec([None], tf.float32, ragged_rank=0),
+                tf.RaggedTensorSpec([None] * 2, tf.float32, ragged_rank=0),
+            ),
+            parallel_iterations=1,
+        )
+        return {
+            "example": tf.cast(seconds.value_rowids(), tf.int32),
+            "start_seconds": seconds.values,
+            "distance_by_lag": distances.values,
+        }
 
     def _chunks_of(self, example):
         spec, view = self._spec, self._view

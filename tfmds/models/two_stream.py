@@ -73,6 +73,21 @@ def with_pairwise_distance(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, outputs, name=model.name)
 
 
+def single_streams(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """The two streams, each with an input of its own and the weights of `model`.
+
+    Returns:
+      From `frames` and from `mfcc` to the embeddings as their distance is taken,
+      float `[n, d]` each.
+    """
+    distance = model.get_layer("distance")
+    seen, heard = distance.embeddings(distance.input)
+    return (
+        keras.Model(model.input["frames"], seen, name="visual_stream"),
+        keras.Model(model.input["mfcc"], heard, name="audio_stream"),
+    )
+
+
 def split_at_embeddings(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     """The network in two parts that share its weights.
 

@@ -23,7 +23,9 @@ from tfmds.exporting.saved_model import ExportedModel
 from tfmds.spec import ChunkSpec
 
 DEFAULT_SIGNATURE = "serving_default"
+# Input of track records, and the output that says of which of them a row is.
 _EXAMPLES = "examples"
+_NUMBER = "example"
 # A record of more seconds is refused: its chunks are held at once.
 _MAX_RECORD_SECONDS = 60
 
@@ -149,7 +151,7 @@ def parse(body: bytes, signatures: Signatures, chunk_spec: ChunkSpec) -> Request
     if len(set(sizes.values())) > 1:
         said = ", ".join(f"{size} of '{key}'" for key, size in sizes.items())
         raise RequestError(f"the inputs are not as many as each other: {said}")
-    if name == _EXAMPLES:
+    if _EXAMPLES in inputs:
         for number, record in enumerate(inputs[_EXAMPLES]):
             _check_record(number, record, chunk_spec)
     return Request(name, inputs, is_rows)
@@ -334,7 +336,7 @@ def run(
         return [run(model, [request], batch_size)[0] for request in requests]
     answers, first = [], 0
     for request in requests:
-        mine = _rows(outputs, signature, first, first + request.size)
+        mine = _rows(outputs, first, first + request.size)
         first += request.size
         answers.append(_to_json(mine, request.is_rows))
     return answers
@@ -351,22 +353,22 @@ def _run(
             for key, array in inputs.items()
         }
         answer = {k: v.numpy() for k, v in model.signatures[signature](**part).items()}
-        if signature == _EXAMPLES:
-            answer["example"] = answer["example"] + first
+        if _NUMBER in answer:
+            answer[_NUMBER] = answer[_NUMBER] + first
         pieces.append(answer)
     return {key: np.concatenate([p[key] for p in pieces]) for key in pieces[0]}
 
 
 def _rows(
-    outputs: dict[str, np.ndarray], signature: str, first: int, stop: int
+    outputs: dict[str, np.ndarray], first: int, stop: int
 ) -> dict[str, np.ndarray]:
     """What belongs to the inputs from `first` to before `stop`."""
-    if signature != _EXAMPLES:
+    if _NUMBER not in outputs:
         return {key: array[first:stop] for key, array in outputs.items()}
-    number = outputs["example"]
+    number = outputs[_NUMBER]
     mine = (number >= first) & (number < stop)
     rows = {key: array[mine] for key, array in outputs.items()}
-    return {**rows, "example": rows["example"] - first}
+    return {**rows, _NUMBER: rows[_NUMBER] - first}
 
 
 def _to_json(outputs: dict[str, np.ndarray], is_rows: bool) -> bytes | RequestError:
@@ -388,7 +390,9 @@ def _to_json(outputs: dict[str, np.ndarray], is_rows: bool) -> bytes | RequestEr
     return json.dumps({"predictions": rows}).encode()
 
 
-def _plain(value: Any) -> float | int | str:
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value]
     if isinstance(value, bytes):
         return value.decode()
     # The shortest digits that give the same float32, as TensorFlow Serving does.

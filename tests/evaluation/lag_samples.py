@@ -1,0 +1,37 @@
+"""Made-up tracks whose offset is known."""
+
+import numpy as np
+
+from tfmds.evaluation import alignment
+from tfmds.spec import MOUTH_HOP, VOICE_HOP
+
+
+def embeddings(
+    seconds: float, seed: int, hop: float = VOICE_HOP
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and embeddings of chunks that overlap, as those of a second do."""
+    width = round(0.5 / hop)
+    count = round((seconds - 1) / hop) + 1
+    noise = np.random.default_rng(seed).normal(size=(count + width - 1, 32))
+    smooth = np.stack([noise[i : i + width].sum(axis=0) for i in range(count)])
+    unit = smooth / np.linalg.norm(smooth, axis=1, keepdims=True)
+    return np.arange(count) * hop, unit
+
+
+def record(
+    seconds: float, offset: float | None, seed: int = 0, fit: float = 0.5
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and distances by lag of a track whose sound is late by the offset.
+
+    None: the voice is somebody else's.
+    """
+    times, voice = embeddings(seconds, seed)
+    _, mouth = embeddings(seconds, seed + 10_000)
+    if offset is not None:
+        # What is heard at t + offset is seen at t.
+        steps = round(offset / VOICE_HOP)
+        own = voice[np.clip(np.arange(len(voice)) + steps, 0, len(voice) - 1)]
+        mouth = fit * own + (1 - fit) * mouth
+    step = round(MOUTH_HOP / VOICE_HOP)
+    starts = times[::step]
+    return starts, alignment.distances_by_lag(starts, mouth[::step], times, voice)
