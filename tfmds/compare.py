@@ -18,7 +18,12 @@ from tfmds import spec
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
-from tfmds.evaluation import comparison, evaluation, score_pairs, thresholds
+from tfmds.evaluation import (
+    comparison,
+    evaluation,
+    score_pairs,
+    scores,
+)
 from tfmds.reporting import tables
 
 
@@ -29,6 +34,10 @@ class CompareConfig:
     split: str = setting(
         "test", "Split to compare on.", choices=(*spec.SPLITS, evaluation.ALL)
     )
+    score: tuple[str, ...] = setting(
+        (scores.MDS,),
+        "Which score of the files, mds or aligned; two where they differ.",
+    )
     thresholds: tuple[str, ...] | None = setting(
         None, "Two threshold.json, of the first and of the second file."
     )
@@ -37,6 +46,7 @@ class CompareConfig:
     seed: int = setting(0, "Seed of the draws.")
 
     def __post_init__(self) -> None:
+        score_pairs.check_scores(self.score)
         if self.thresholds and len(self.thresholds) != 2:
             raise InputError(
                 f"--thresholds names {len(self.thresholds)} files, expected two:"
@@ -52,12 +62,13 @@ def main(config: CompareConfig) -> None:
             f"expected two score files, got {len(paths)}:"
             " python -m tfmds.compare A/scores.csv B/scores.csv --output_dir=DIR"
         )
+    judged_by = config.score[0], config.score[-1]
     result = comparison.compare(
         *score_pairs.read(*paths),
         names=score_pairs.names(*paths),
         split=config.split,
-        levels=tuple(thresholds.read(path).value for path in config.thresholds or ())
-        or None,
+        judged_by=judged_by,
+        levels=score_pairs.levels(config.thresholds or (), judged_by) or None,
         num_draws=config.draws,
         seed=config.seed,
     )

@@ -44,6 +44,7 @@ def main(config: EvaluateConfig, source: ScoresConfig) -> None:
         videos,
         chunks,
         split=config.split,
+        score=source.score,
         threshold=threshold,
         min_coverage=config.min_coverage,
         unscored=config.unscored,

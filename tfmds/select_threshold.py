@@ -39,6 +39,7 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
         videos,
         config.split,
         config.criterion,
+        score=source.score,
         target=config.target,
         calibration_kind=config.calibration,
         scores_digest=files.digest(path),
@@ -50,7 +51,9 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     threshold = dataclasses.replace(threshold, notes=all_notes)
     in_split = videos.select((videos.split == config.split) & videos.scored)
     if chunks is not None and localization.has_periods(in_split):
-        localizer = localization.choose(videos, chunks, config.split)
+        localizer = localization.choose(
+            videos, chunks.judged_by(source.score), config.split
+        )
         threshold = dataclasses.replace(threshold, localizer=localizer)
     written = epath.Path(config.output_dir) / thresholds.FILE
     thresholds.write(written, threshold)

@@ -6,7 +6,7 @@ import pytest
 from tests import tracks as drawn
 from tests.conftest import run_program
 from tfmds.data.data_set import VideoRow
-from tfmds.evaluation import score_files
+from tfmds.evaluation import score_files, thresholds
 from tfmds.scoring import mismatches
 from tfmds.scoring.mismatches import Track
 
@@ -25,7 +25,7 @@ def track(name: str, count: int, seed: int = 0, number: int = 0) -> Track:
 
 def test_each_video_gets_a_swap_and_a_shift_of_known_distances():
     tracks = [track("a", 5, 1), track("b", 4, 2), track("c", 1, 3)]
-    videos, chunks = mismatches.score(tracks)
+    videos, chunks = mismatches.score_tracks(tracks)
     kinds = dict(zip(videos.video_id, videos.manipulation, strict=True))
     assert kinds["a+voice_shift"] == "voice_shift"
     # One chunk cannot be shifted; it can be swapped.
@@ -62,9 +62,12 @@ def test_a_threshold_is_chosen_where_there_are_no_fakes(run_dir, tmp_path):
         f"--model={run_dir}",
         f"--data_dir={data}",
         "--mismatches",
+        "--score=aligned",
         f"--output_dir={tmp_path / 'threshold'}",
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    chosen = thresholds.read(tmp_path / "threshold" / thresholds.FILE)
+    assert chosen.score == "aligned"
     scored = score_files.read_videos(
         tmp_path / "threshold" / "scores-validation" / score_files.VIDEOS_FILE
     )
@@ -77,5 +80,5 @@ def test_a_threshold_is_chosen_where_there_are_no_fakes(run_dir, tmp_path):
 
 def test_a_voice_is_never_swapped_for_another_track_of_the_same_video():
     tracks = [track("a", 3, seed, number=seed) for seed in range(3)]
-    videos, _ = mismatches.score(tracks)
+    videos, _ = mismatches.score_tracks(tracks)
     assert set(videos.manipulation) == {"", "voice_shift"}

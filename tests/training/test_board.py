@@ -37,7 +37,7 @@ def write(workdir, evaluated, mismatch_auc=0.75):
         pairwise_distance=rng.random((3, 3)).astype(np.float32),
     )
     board = Board(workdir, CONFIG)
-    board.write_epoch(7, Result(evaluated.videos, evaluated, mismatch_auc, shown))
+    board.write_epoch(7, Result(evaluated.videos, evaluated, mismatch_auc, None, shown))
     board.flush()
     return written(workdir)
 

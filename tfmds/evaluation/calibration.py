@@ -87,8 +87,8 @@ def _logistic(score: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> Calibr
     )
     # A score that ranks the wrong way round tells nothing; it must not tell the
     # opposite of the verdict.
-    slope = max(float(model.coef_[0, 0]) / spread, 0.0)
-    intercept = float(model.intercept_[0]) - slope * centre if slope else 0.0
+    slope = max(float(model.coef_[0, 0] / spread), 0.0)
+    intercept = float(model.intercept_[0] - slope * centre) if slope else 0.0
     return Calibration(LOGISTIC, slope=slope, intercept=intercept)
 
 

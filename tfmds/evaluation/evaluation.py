@@ -161,6 +161,7 @@ def evaluate(
     subsets, notes = _subsets(chosen, split)
     estimates = dict(_figures(VIDEOS, sample, subsets, threshold, bootstrap))
     if chunks is not None:
+        chunks = chunks.judged_by(score)
         # Row of each chunk's video among the chosen, -1 where it is not chosen.
         row_among_chosen = np.full(len(videos), -1)
         row_among_chosen[rows] = np.arange(len(rows))

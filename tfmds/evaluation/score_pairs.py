@@ -1,9 +1,11 @@
 """Two tables of scores that are held against each other."""
 
+from collections.abc import Sequence
+
 from etils import epath
 
 from tfmds.common.errors import InputError
-from tfmds.evaluation import score_files, scores
+from tfmds.evaluation import score_files, scores, thresholds
 
 
 def read(first: str, second: str) -> tuple[scores.VideoScores, scores.VideoScores]:
@@ -25,6 +27,27 @@ def read(first: str, second: str) -> tuple[scores.VideoScores, scores.VideoScore
     if foreign[1]:
         return known, score_files.read_foreign(second, known)[0]
     return known, score_files.read_videos(second)
+
+
+def check_scores(names: Sequence[str]) -> None:
+    """Raises InputError where --score is not one or two of `scores.SCORES`."""
+    if not set(names) <= set(scores.SCORES) or len(names) not in (1, 2):
+        raise InputError(
+            f"--score is {','.join(names)}, expected one or two of"
+            f" {', '.join(scores.SCORES)}"
+        )
+
+
+def levels(paths: Sequence[str], judged_by: tuple[str, str]) -> tuple[float, ...]:
+    """Values of threshold files, one for each table; none where there are none.
+
+    Raises:
+      InputError: One cannot be read, or is one of another score.
+    """
+    found = [thresholds.read(path) for path in paths]
+    for threshold, score in zip(found, judged_by, strict=False):
+        threshold.check_score(score)
+    return tuple(threshold.value for threshold in found)
 
 
 def names(first: str, second: str) -> tuple[str, str]:

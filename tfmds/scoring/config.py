@@ -4,6 +4,7 @@ import dataclasses
 
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
+from tfmds.evaluation.scores import MDS, SCORES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,13 @@ class ScoresConfig:
         "Take real videos only, and make fakes of them: the voice of another video, and"
         " the own voice half a second early or late. The easy kind; for want of"
         " others. Their chunks are a second apart.",
+    )
+    score: str = setting(
+        MDS,
+        "What videos are judged by: mds, the mean distance of mouth and voice at the"
+        " same time, as in the paper; or aligned, how well they fit at the best lag,"
+        " against the video's own mismatches (docs/alignment.md).",
+        choices=tuple(SCORES),
     )
     hop: float = setting(
         1.0,

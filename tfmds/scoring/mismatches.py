@@ -6,7 +6,7 @@ They are the easy kind: a forger makes the mouth fit.
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -14,16 +14,20 @@ import numpy as np
 from tfmds import spec
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
-from tfmds.evaluation import score_files
+from tfmds.evaluation import score_files, scores
+from tfmds.evaluation.alignment import Evidence
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models.two_stream import TwoStreamConfig
-from tfmds.scoring import scorer
+from tfmds.scoring import lag_scores, scorer
+from tfmds.scoring.lag_scores import LagScores, Spoken
 
 SWAP = "voice_swap"
 SHIFT = "voice_shift"
 
 # Between the starts of a track's chunks, and so how far a voice is shifted.
 HOP_SECONDS = 0.5
+# The same in whole hops of the lags, for the aligned score.
+_LAG_SHIFT = 12 * spec.VOICE_HOP
 
 
 # Starts and distances of chunks, float `[c]` each.
@@ -98,12 +102,21 @@ def embed(
     ]
 
 
-def score(tracks: Sequence[Track], seed: int = 0) -> tuple[VideoScores, ChunkScores]:
+def score_tracks(
+    tracks: Sequence[Track],
+    seed: int = 0,
+    spoken: Mapping[tuple[str, int], Spoken] | None = None,
+) -> tuple[VideoScores, ChunkScores]:
     """Scores of the tracks' videos, and of two fakes of each.
 
     The voice of the swap is drawn among the other videos' tracks, the shift is one hop,
     forwards or backwards by turns. A video of which nothing can be made (one chunk for
     the shift, no other video for the swap) goes without.
+
+    Args:
+      tracks: What `embed` gives.
+      seed: Of the swaps.
+      spoken: What `lag_scores.embed` gives; with it there is an aligned score too.
     """
     rng = np.random.default_rng(seed)
     # By name of the new video.
@@ -112,11 +125,24 @@ def score(tracks: Sequence[Track], seed: int = 0) -> tuple[VideoScores, ChunkSco
         name: [] for name in ("video_id", "track", "start_seconds", "distance", "label")
     }
 
+    evidence: dict[str, list[Evidence]] = {}
+
     def add(
-        track: Track, manipulation: str, start: np.ndarray, distance: np.ndarray
+        track: Track,
+        manipulation: str,
+        start: np.ndarray,
+        distance: np.ndarray,
+        other: Track | None = None,
+        shift: float = 0.0,
     ) -> None:
         video_id = track.row.video.video_id
+        if spoken:
+            mine = spoken[video_id, track.track]
+            voice = spoken[other.row.video.video_id, other.track] if other else None
         video_id += f"+{manipulation}" if manipulation else ""
+        if spoken:
+            evidence.setdefault(video_id, [])
+            evidence[video_id] += mine.evidence(track.track, 1.0, voice, shift)
         label = spec.FAKE if manipulation else spec.REAL
         video = dataclasses.replace(
             track.row.video,
@@ -138,11 +164,16 @@ def score(tracks: Sequence[Track], seed: int = 0) -> tuple[VideoScores, ChunkSco
         others = [other for other in tracks if other.row != track.row]
         if others:
             other = others[rng.integers(len(others))]
-            add(track, SWAP, *track.with_voice(other.heard))
+            add(track, SWAP, *track.with_voice(other.heard), other=other)
         if shifted := track.shifted():
-            add(track, SHIFT, *shifted[i % 2])
+            # The voice half a second early, that is, later ones at a time; and late.
+            shift = (-_LAG_SHIFT, _LAG_SHIFT)[i % 2]
+            add(track, SHIFT, *shifted[i % 2], shift=shift)
     scored = ChunkScores.from_distances(**chunks)
-    return scorer.video_scores(list(rows.values()), scored), scored
+    videos = scorer.video_scores(list(rows.values()), scored)
+    if spoken:
+        videos = LagScores.of(evidence).with_aligned(videos)
+    return videos, scored
 
 
 def score_data_set(
@@ -151,6 +182,7 @@ def score_data_set(
     splits: Sequence[str],
     output_dir: os.PathLike | str,
     seed: int = 0,
+    score: str = scores.MDS,
 ) -> None:
     """Writes `scores.csv` and `chunks.csv` of the splits' real videos and mismatches.
 
@@ -160,6 +192,7 @@ def score_data_set(
       splits: Which splits to score.
       output_dir: Made where it does not exist.
       seed: Of the swaps.
+      score: With `aligned` both scores are written, else the MDS alone.
 
     Raises:
       InputError: The model or the data set cannot be used, or they do not fit.
@@ -167,4 +200,8 @@ def score_data_set(
     data_set, model, config = scorer.load(model_path, data_dir)
     with integrity.damage_is_named(data_set, splits):
         tracks = [t for split in splits for t in embed(model, config, data_set, split)]
-    score_files.write(output_dir, *score(tracks, seed))
+        spoken = None
+        if score == scores.ALIGNED:
+            shards = [os.fspath(p) for split in splits for p in data_set.shards(split)]
+            spoken = lag_scores.embed(model, config.view, data_set.spec, shards)
+    score_files.write(output_dir, *score_tracks(tracks, seed, spoken))

@@ -46,7 +46,14 @@ def find_or_make(
             " tfmds.select_threshold"
         )
     if config.mismatches:
-        mismatches.score_data_set(model, data_dir, splits, folder)
+        mismatches.score_data_set(model, data_dir, splits, folder, score=config.score)
     else:
-        scorer.score_data_set(model, data_dir, splits, folder, hop_seconds=config.hop)
+        scorer.score_data_set(
+            model,
+            data_dir,
+            splits,
+            folder,
+            hop_seconds=config.hop,
+            score=config.score,
+        )
     return epath.Path(folder) / score_files.VIDEOS_FILE, model_id

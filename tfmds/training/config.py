@@ -4,6 +4,7 @@ import dataclasses
 
 from tfmds.common import flags
 from tfmds.common.flags import setting
+from tfmds.evaluation.scores import MDS, SCORES
 from tfmds.models.config import MISMATCH_FORMS
 
 OPTIMIZERS = ("adam", "adamw")
@@ -63,6 +64,13 @@ class TrainingConfig:
         " nothing.",
     )
     temperature: float = setting(0.1, "Temperature of the mismatches' softmax.")
+    best_by: str = setting(
+        MDS,
+        "Score by which validation chooses the best checkpoint. With aligned reals are"
+        " told from fakes and from real mouths with another video's voice; it takes"
+        " five times as long to measure.",
+        choices=tuple(SCORES),
+    )
     balance_classes: bool = setting(
         False, "Give real and fake chunks the same weight in sum."
     )

@@ -108,7 +108,7 @@ def train(
             )
         )
 
-    validation = Validation(data_set, view, batch.size, model)
+    validation = Validation(data_set, view, batch.size, model, recipe.best_by)
     if is_chief and (why := validation.without_auc):
         print(
             f"warning: {why}, so no AUC can be had: checkpoints are compared by the AUC"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -11,11 +12,20 @@ from sklearn.metrics import roc_auc_score
 from tfmds import spec
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
-from tfmds.evaluation import epochs, evaluation, metrics, score_files
+from tfmds.evaluation import (
+    alignment,
+    epochs,
+    evaluation,
+    metrics,
+    score_files,
+    scores,
+)
+from tfmds.evaluation.alignment import Evidence
 from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 from tfmds.evaluation.scores import VideoScores
-from tfmds.scoring import scorer
+from tfmds.scoring import lag_scores, scorer
+from tfmds.scoring.lag_scores import LagScores, Spoken
 
 SPLIT = "validation"
 
@@ -52,12 +62,15 @@ class Result:
       evaluation: What the scores say.
       mismatch_auc: AUC of real mouths with other chunks' voices against their own;
         None without real chunks. It tells also without fakes what was learned.
+      aligned_auc: AUC of fakes, and of real mouths with the next video's voice, against
+        reals by the aligned score; None where that is not measured.
       samples: Some chunks to look at.
     """
 
     videos: VideoScores
     evaluation: Evaluation
     mismatch_auc: float | None
+    aligned_auc: float | None
     samples: Samples
 
     def figures(self) -> dict[str, float]:
@@ -68,6 +81,7 @@ class Result:
         sample = self.evaluation.sample
         figures = {name: e.value for name, e in self._estimates().items()}
         figures["mismatch_auc"] = self.mismatch_auc
+        figures["aligned_auc"] = self.aligned_auc
         for word, mask in (("real", ~sample.fake), ("fake", sample.fake)):
             figures[f"mds_{word}"] = sample.score[mask].mean() if any(mask) else None
         return {
@@ -100,6 +114,7 @@ class Validation:
       view: How chunks are shown.
       batch_size: Chunks at once.
       model: The network, with the output `pairwise_distance`.
+      score: With `aligned` that is measured too, which costs five times as much.
     """
 
     def __init__(
@@ -108,7 +123,9 @@ class Validation:
         view: input_pipeline.ViewConfig,
         batch_size: int,
         model: keras.Model,
+        score: str = scores.MDS,
     ):
+        self._measure_aligned = None
         self._rows = [row for row in data_set.videos() if row.video.split == SPLIT]
         self._predict = scorer.predictor(model)
         if any(row.chunks for row in self._rows):
@@ -120,6 +137,10 @@ class Validation:
             self._first_chunks = input_pipeline.scoring_dataset(
                 shards, data_set.spec, view, _NUM_SAMPLES, hop_frames=1_000_000
             )
+            if score == scores.ALIGNED:
+                self._measure_aligned = lambda: lag_scores.embed(
+                    model, view, data_set.spec, shards
+                )
         else:
             self._chunks = None
 
@@ -147,11 +168,18 @@ class Validation:
 
         chunks = scorer.score_chunks(predict, self._chunks)
         videos = scorer.video_scores(self._rows, chunks)
+        aligned = None
+        if self._measure_aligned:
+            videos, aligned = with_aligned(videos, self._measure_aligned())
         result = evaluation.evaluate(
             videos, chunks, split=SPLIT, min_coverage=0, where="the validation split"
         )
         return Result(
-            videos, result, mismatch_auc(pairwise, chunks.label), self._samples()
+            videos,
+            result,
+            mismatch_auc(pairwise, chunks.label),
+            aligned,
+            self._samples(),
         )
 
     def _samples(self) -> Samples:
@@ -172,6 +200,45 @@ def write_scores(workdir: os.PathLike | str, epoch: int, videos: VideoScores) ->
     folder = epath.Path(workdir) / epochs.FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     score_files.write_videos(folder / epochs.file_name(epoch), videos)
+
+
+def with_aligned(
+    videos: VideoScores, spoken: Mapping[tuple[str, int], Spoken]
+) -> tuple[VideoScores, float | None]:
+    """The videos with their aligned scores, and what these tell.
+
+    Args:
+      videos: The split.
+      spoken: Its tracks by video and number.
+
+    Returns:
+      The videos, and `Result.aligned_auc`, None without reals, or where there is
+      nothing to tell them from.
+    """
+    own: dict[str, list[Evidence]] = {}
+    swapped: dict[str, list[Evidence]] = {}
+    keys = sorted(spoken)
+    real = set(videos.video_id[videos.label == spec.REAL])
+    for number, (video, track) in enumerate(keys):
+        mine = spoken[video, track]
+        own.setdefault(video, []).extend(mine.evidence(track, 1.0))
+        others = [k for k in (*keys[number:], *keys[:number]) if k[0] != video]
+        if video in real and others:
+            found = mine.evidence(track, 1.0, spoken[others[0]])
+            swapped.setdefault(video, []).extend(found)
+    aligned = {v: alignment.align_video(e).whole.aligned for v, e in own.items()}
+    scored = LagScores.of(own).with_aligned(videos)
+    reals = [aligned[v] for v in own if v in real and aligned[v] is not None]
+    fakes = [aligned[v] for v in own if v not in real and aligned[v] is not None]
+    fakes += [
+        a
+        for e in swapped.values()
+        if (a := alignment.align_video(e).whole.aligned) is not None
+    ]
+    if not reals or not fakes:
+        return scored, None
+    label = np.repeat([0, 1], [len(reals), len(fakes)])
+    return scored, float(roc_auc_score(label, reals + fakes))
 
 
 def mismatch_auc(pairwise: list[np.ndarray], label: np.ndarray) -> float | None:
