@@ -5,8 +5,12 @@
 With --output_dir a run over many videos goes on where it was stopped. With --server
 chunks are sent to TensorFlow Serving or tfmds.serve instead of loading a model.
 
-Exit codes: 0 all judged and none called fake, 1 at least one called fake, 2 bad input,
-3 at least one could not be judged.
+A verdict is `real`, `fake`, `out_of_step` (mouth and voice fit, but the sound is early
+or late by more than recordings are) or `cannot_tell` (too little of a mouth with its
+voice). docs/alignment.md says what they are worth.
+
+Exit codes: 0 all judged and none called fake, 1 at least one called fake or out of
+step, 2 bad input, 3 at least one could not be judged or told.
 """
 
 import os
@@ -73,7 +77,7 @@ def main(config: DetectConfig) -> int:
             report.add(judgement)
         if run:
             run.add(judgement)
-        outcomes[judgement.path] = judgement.verdict or judgement.status
+        outcomes[judgement.path] = results.outcome(judgement.to_json())
     if run:
         print(f"Results: {run.write_table()}", file=sys.stderr)
     if report:

@@ -6,6 +6,8 @@ from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.detection import judging
 from tfmds.detection.track_choice import TrackChoice
+from tfmds.evaluation import alignment, thresholds
+from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.exporting import saved_model
 
 
@@ -92,3 +94,30 @@ def test_faces_that_are_not_chosen_are_told_and_not_scored(model, two_heads):
 def test_a_choice_that_is_none_is_refused(text):
     with pytest.raises(InputError, match="expected all, largest, or numbers"):
         TrackChoice.parse(text)
+
+
+def test_a_threshold_of_the_aligned_score_has_videos_judged_by_it(
+    export_dir, clip, tmp_path
+):
+    path = tmp_path / thresholds.FILE
+    thresholds.write(path, thresholds.Threshold(-1.0, score="aligned"))
+    saved_model.export(export_dir, path, tmp_path / "model")
+    judgement = judging.judge(saved_model.load(tmp_path / "model"), clip)
+    by_mds = judging.judge(saved_model.load(export_dir), clip)
+    assert by_mds.evidence == ()
+    assert by_mds.to_json()["aligned"] is None
+    assert judgement.mds == by_mds.mds
+    whole = judgement.whole
+    assert whole.seconds == pytest.approx(3, abs=0.1)
+    assert judgement.value == whole.aligned
+    assert judgement.verdict in ("fake", "real", "out_of_step")
+    for chunk in judgement.chunks:
+        assert chunk.offset_distance is not None
+        assert chunk.mismatch_distance > 0
+        # Its mouth opens and closes.
+        assert chunk.mouth_motion > 0.5
+    at_once = len(alignment.lags()) // 2
+    # Mouths every 0.2 s hold those of whole seconds.
+    assert whole.distance[at_once] == pytest.approx(judgement.mds, rel=0.5)
+    fields = judgement.to_json()
+    assert VideoJudgement.from_json(fields, judgement.threshold).to_json() == fields

@@ -43,7 +43,7 @@ def test_a_killed_run_goes_on_behind_its_last_whole_line(tmp_path):
     run.write_table()
     with open(tmp_path / results.TABLE_FILE, errors="surrogateescape") as f:
         rows = list(csv.DictReader(f))
-    assert [row["verdict"] for row in rows] == ["fake", "", "real"]
+    assert [row["verdict"] for row in rows] == ["fake", "cannot_tell", "real"]
     assert rows[0]["suspicious_periods"] == "1-3"
     assert rows[1]["path"] == "caf\udce9.mp4"
 

@@ -1,9 +1,12 @@
+import dataclasses
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.evaluation.lag_samples import record
+from tfmds.evaluation import alignment
 from tfmds.evaluation.calibration import Calibration
 from tfmds.evaluation.judgement import (
     JudgedChunk,
@@ -53,7 +56,7 @@ def test_the_json_form_is_json_and_complete():
     assert fields["mds"] == fields["threshold"] == 0.5
     assert fields["suspicious_periods"] == [[1.0, 2.0]]
     assert fields["unscored_periods"] == [[2.0, 3.0]]
-    expected = {"start_seconds": 1.0, "distance": 0.75, "box": []}
+    expected = {"start_seconds": 1.0, "distance": 0.75, "box": [], "suspicious": True}
     assert fields["tracks"][0]["chunks"][1] == expected
     assert fields["skipped_tracks"][0]["reason"] == "shorter than 50 frames"
 
@@ -68,12 +71,12 @@ def test_fake_periods_are_those_of_the_localization():
     assert found.to_json()["fake_periods"] == [[1.0, 3.0]]
 
 
-def test_a_video_without_a_score_has_no_verdict():
+def test_of_a_video_without_a_score_nothing_can_be_told():
     found = VideoJudgement(
         "a.mp4", "no_face", Threshold(0.5), "none seen", seconds_total=2
     )
     fields = found.to_json()
-    assert fields["verdict"] == ""
+    assert fields["verdict"] == "cannot_tell"
     assert fields["mds"] is None
     assert fields["reason"] == "none seen"
     assert fields["unscored_periods"] == [[0.0, 2]]
@@ -111,3 +114,111 @@ def test_merged_periods_cover_the_same_and_do_not_touch(some):
     covered = {s for start, end in some for s in range(int(start), int(end))}
     assert covered == {s for start, end in merged for s in range(int(start), int(end))}
     assert all(a[1] < b[0] for a, b in zip(merged, merged[1:], strict=False))
+
+
+class TestByTheAlignedScore:
+    """Faces by their number: how late their sound is, None for another's voice."""
+
+    def judge(self, *faces, seconds=10.0, threshold=-1.0):
+        evidence, chunks = [], []
+        for track, offset in enumerate(faces):
+            starts, distances = record(seconds, offset, seed=track)
+            evidence += alignment.evidence(starts, distances, track)
+            chunks += [JudgedChunk(track, float(t), 1.0) for t in range(int(seconds))]
+        return VideoJudgement(
+            "a.mp4",
+            "ok",
+            Threshold(threshold, score="aligned"),
+            chunks=tuple(chunks),
+            evidence=tuple(evidence),
+        )
+
+    @pytest.mark.parametrize(
+        ("offset", "verdict"),
+        [(0.08, "real"), (-0.4, "out_of_step"), (0.52, "out_of_step"), (None, "fake")],
+    )
+    def test_verdicts(self, offset, verdict):
+        found = self.judge(offset)
+        assert found.verdict == verdict
+        assert found.value == found.whole.aligned
+        assert (found.value >= -1) == (verdict != "real")
+        fields = json.loads(json.dumps(found.to_json(), allow_nan=False))
+        assert fields["verdict"] == verdict
+        assert fields["score"] == "aligned"
+        assert fields["aligned"] == pytest.approx(found.value, abs=1e-4)
+        assert fields["offset_is_clear"] == (offset is not None)
+        if offset is not None:
+            assert fields["offset_seconds"] == pytest.approx(offset, abs=0.02)
+            step = "early" if offset < 0 else "late"
+            assert found.explanation.count("The sound is 0.") == 1
+            assert step in found.explanation
+
+    def test_too_little_is_told_and_not_judged(self):
+        found = self.judge(0.08, seconds=1.4)
+        assert found.verdict == "cannot_tell"
+        assert "1.4 s" in found.explanation
+        assert found.suspicious_periods == ()
+        assert found.fake_probability is None
+
+    def test_a_video_that_cannot_be_used_cannot_be_told(self):
+        threshold = Threshold(-1.0, score="aligned")
+        found = VideoJudgement("a.mp4", "no_face", threshold, reason="no face")
+        assert found.verdict == "cannot_tell"
+        assert found.to_json()["status"] == "no_face"
+        assert found.to_json()["aligned"] is None
+
+    def test_a_listener_is_not_called_fake(self):
+        found = self.judge(None, 0.08)
+        assert found.verdict == "real"
+        assert [found.speaks(track) for track in (0, 1)] == [False, True]
+        assert found.suspicious_periods == ()
+        speaks = [track["speaks"] for track in found.to_json()["tracks"]]
+        assert speaks == [False, True]
+
+    def test_a_voice_that_fits_nobody_is_fake_and_nobody_is_said_to_speak(self):
+        found = self.judge(None, None)
+        assert found.verdict == "fake"
+        assert found.speaks(0) is None
+        assert found.speaks(1) is None
+        assert found.suspicious_periods == ((0, 10),)
+
+    def with_motion(self, found, *motions):
+        chunks = [
+            dataclasses.replace(chunk, mouth_motion=motions[chunk.track])
+            for chunk in found.chunks
+        ]
+        return dataclasses.replace(found, chunks=tuple(chunks))
+
+    def test_a_voice_over_a_still_picture_comes_from_elsewhere(self):
+        found = self.with_motion(self.judge(None), 0.1)
+        assert found.verdict == "cannot_tell"
+        assert "from elsewhere" in found.explanation
+        assert found.suspicious_periods == ()
+        assert found.speaks(0) is False
+        assert self.with_motion(self.judge(None), 2.0).verdict == "fake"
+
+    def test_a_picture_on_the_wall_is_not_judged(self):
+        found = self.with_motion(self.judge(None, 0.08), 0.1, 2.0)
+        alone = self.with_motion(self.judge(None, 0.08).of_track(1), 0.1, 2.0)
+        assert found.value == alone.value
+        assert [found.speaks(track) for track in (0, 1)] == [False, True]
+
+    def test_seconds_that_do_not_fit_while_others_do_are_suspicious(self):
+        found = self.judge(0.08)
+        chunks = [
+            dataclasses.replace(
+                chunk,
+                offset_distance=1.2 if 4 <= chunk.start_seconds < 8 else 0.7,
+                mismatch_distance=1.1,
+            )
+            for chunk in found.chunks
+        ]
+        found = dataclasses.replace(found, chunks=tuple(chunks))
+        assert found.verdict == "real"
+        # The mean of three seconds at the edges holds one that fits.
+        assert found.suspicious_periods == ((5, 7),)
+
+    def test_the_judgement_survives_json(self):
+        found = self.judge(0.08, None)
+        fields = json.loads(json.dumps(found.to_json()))
+        assert VideoJudgement.from_json(fields, found.threshold) == found

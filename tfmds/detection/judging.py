@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from tfmds import spec
@@ -13,8 +14,11 @@ from tfmds.common.thumbnails import small
 from tfmds.data import records
 from tfmds.data.manifest import Video
 from tfmds.detection.track_choice import TrackChoice
+from tfmds.evaluation import alignment, scores
+from tfmds.evaluation.alignment import Evidence
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
+from tfmds.exporting.export_info import DistancesByLag
 from tfmds.preprocessing import isolation
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.isolation import IsolatedTrackReader
@@ -29,9 +33,13 @@ class Model(Protocol):
     spec: spec.ChunkSpec
     threshold: Threshold
     model_id: str
+    has_lags: bool
 
     def distances(self, examples: Sequence[bytes]) -> np.ndarray:
         """Distance of each track record of one chunk, float `[n]`."""
+
+    def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:
+        """Distances by lag of each track record, where the model `has_lags`."""
 
 
 class SharedModel:
@@ -41,6 +49,7 @@ class SharedModel:
         self.spec = model.spec
         self.threshold = model.threshold
         self.model_id = model.model_id
+        self.has_lags = model.has_lags
         self._model = model
         self._lock = threading.Lock()
 
@@ -48,6 +57,11 @@ class SharedModel:
         """Distance of each track record of one chunk, float `[n]`."""
         with self._lock:
             return self._model.distances(examples)
+
+    def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:
+        """Distances by lag of each track record, where the model `has_lags`."""
+        with self._lock:
+            return self._model.lags(examples)
 
 
 def judge(
@@ -116,6 +130,8 @@ def judge_tracks(
     hop_frames = model.spec.hop_frames(hop_seconds)
     chunks: list[JudgedChunk] = []
     left_out: list[JudgedChunk] = []
+    # Five times as many mouths go through the network: only who needs it pays.
+    measured = _Lags(model) if model.threshold.score == scores.ALIGNED else None
     for segment in reader:
         if not tracks.may_take(segment.track):
             left_out += [c for c, _ in _cut(segment, model.spec, hop_frames)]
@@ -123,7 +139,12 @@ def judge_tracks(
         for chunk in _judge_segment(model, segment, hop_frames):
             chunks.append(chunk)
             on_chunk(chunk)
+        if measured is not None:
+            measured.add(segment)
     chunks, smaller = tracks.part(chunks, model.spec.seconds)
+    evidence: tuple[Evidence, ...] = ()
+    if measured is not None:
+        evidence, chunks = measured.of(chunks)
     summary = reader.summary
     status, reason = summary.status, summary.reason
     if status == spec.OK and not chunks:
@@ -141,13 +162,70 @@ def judge_tracks(
         skipped_tracks=tracks.skipped(left_out + smaller, model.spec.seconds),
         model_id=model.model_id,
         chunk_seconds=model.spec.seconds,
+        evidence=evidence,
     )
+
+
+class _Lags:
+    """What the mouths of a video make of its voice at other lags."""
+
+    def __init__(self, model: Model):
+        self._model = model
+        self._evidence: list[Evidence] = []
+        # Starts of mouths and their distances by lag, by track.
+        self._tables: dict[int, list[DistancesByLag]] = {}
+
+    def add(self, segment: records.TrackSegment) -> None:
+        """Asks the model about a segment."""
+        seconds = len(segment.frames) / self._model.spec.frame_rate
+        # The name plays no part in the answer, and may be no UTF-8.
+        record = records.encode(segment, Video("", ""), seconds)
+        ((starts, table),) = self._model.lags([record])
+        self._evidence += alignment.evidence(
+            starts, table, segment.track, self._model.spec.seconds
+        )
+        self._tables.setdefault(segment.track, []).append((starts, table))
+
+    def of(
+        self, chunks: Sequence[JudgedChunk]
+    ) -> tuple[tuple[Evidence, ...], list[JudgedChunk]]:
+        """The evidence of the tracks of these chunks, and the chunks with distances.
+
+        These are taken from the mouth chunk that begins next to each.
+        """
+        kept = {chunk.track for chunk in chunks}
+        evidence = tuple(s for s in self._evidence if s.track in kept)
+        offset = alignment.align_video(evidence).whole.offset_seconds
+        if offset is None:
+            return evidence, list(chunks)
+        lags = alignment.lags()
+        column = int(np.argmin(np.abs(lags - offset)))
+        far = np.abs(lags) >= alignment.MISMATCH_LAG
+        found = []
+        tables = {
+            track: tuple(map(np.concatenate, zip(*parts, strict=True)))
+            for track, parts in self._tables.items()
+        }
+        for chunk in chunks:
+            starts, table = tables[chunk.track]
+            row = table[int(np.argmin(np.abs(starts - chunk.start_seconds)))]
+            mismatches = row[far & ~np.isnan(row)]
+            if len(mismatches) and not np.isnan(row[column]):
+                chunk = dataclasses.replace(
+                    chunk,
+                    offset_distance=round(float(row[column]), 6),
+                    mismatch_distance=round(float(mismatches.mean()), 6),
+                )
+            found.append(chunk)
+        return evidence, found
 
 
 def _judge_segment(
     model: Model, segment: records.TrackSegment, hop_frames: int
 ) -> Iterator[JudgedChunk]:
-    cut = list(_cut(segment, model.spec, hop_frames))
+    by_lags = model.threshold.score == scores.ALIGNED
+    motion = _mouth_motion(segment) if by_lags else None
+    cut = list(_cut(segment, model.spec, hop_frames, motion))
     for first in range(0, len(cut), _BATCH_SIZE):
         batch = cut[first : first + _BATCH_SIZE]
         distances = model.distances([record for _, record in batch])
@@ -156,7 +234,10 @@ def _judge_segment(
 
 
 def _cut(
-    segment: records.TrackSegment, chunk_spec: spec.ChunkSpec, hop_frames: int
+    segment: records.TrackSegment,
+    chunk_spec: spec.ChunkSpec,
+    hop_frames: int,
+    motion: np.ndarray | None = None,
 ) -> Iterator[tuple[JudgedChunk, bytes]]:
     """The chunks of a segment, not judged yet, each with its track record."""
     length = chunk_spec.num_frames
@@ -177,6 +258,27 @@ def _cut(
             distance=math.nan,
             face_jpeg=small(piece.frames[length // 2]),
             box=tuple(boxes.mean(axis=0).round(1).tolist()),
+            mouth_motion=None
+            if motion is None
+            else round(float(motion[start : start + length - 1].mean()), 3),
         )
         # The name plays no part in the answer, and may be no UTF-8.
         yield chunk, records.encode(piece, Video("", ""), chunk_spec.seconds)
+
+
+def _mouth_motion(segment: records.TrackSegment) -> np.ndarray:
+    """Change of the lower face from each picture to the next, float32 `[T - 1]`."""
+    top, left, height, width = spec.REGIONS["mouth"]
+    mouths = []
+    for jpeg in segment.frames:
+        # A quarter of its side says enough.
+        face = cv2.imdecode(
+            np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_4
+        )
+        rows, columns = face.shape
+        mouth = face[
+            round(top * rows) : round((top + height) * rows),
+            round(left * columns) : round((left + width) * columns),
+        ]
+        mouths.append(mouth.astype(np.float32))
+    return np.abs(np.diff(np.stack(mouths), axis=0)).mean(axis=(1, 2))

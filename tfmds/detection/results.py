@@ -12,15 +12,23 @@ import os
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from tfmds import spec
 from tfmds.common import files
 from tfmds.common.errors import InputError
-from tfmds.evaluation.judgement import VideoJudgement
+from tfmds.evaluation.judgement import (
+    CANNOT_TELL,
+    FAKE_VERDICT,
+    OUT_OF_STEP,
+    VERDICTS,
+    VideoJudgement,
+)
 
 RESULTS_FILE = "results.jsonl"
 TABLE_FILE = "results.csv"
 _RUN_FILE = "run.json"
 COLUMNS = (
-    *("path", "status", "reason", "verdict", "mds", "threshold", "fake_probability"),
+    *("path", "status", "reason", "verdict", "score", "mds", "aligned"),
+    *("offset_seconds", "offset_is_clear", "threshold", "fake_probability"),
     *("is_borderline", "seconds_total", "seconds_scored", "suspicious_periods"),
     *("faces", "model_id"),
 )
@@ -111,26 +119,26 @@ class Results:
 
 
 def outcome(fields: dict[str, Any]) -> str:
-    """`real` or `fake`, or the status where a video was not judged."""
-    return fields["verdict"] or fields["status"]
+    """The verdict, or the status where a video could not be used."""
+    return fields["verdict"] if fields["status"] == spec.OK else fields["status"]
 
 
 def exit_code(outcomes: Collection[str], num_bad_inputs: int) -> int:
     """What a script may want to know, the most pressing first.
 
     Args:
-      outcomes: `real`, `fake` or a status for each video.
+      outcomes: For each video, see `outcome`.
       num_bad_inputs: Inputs that were none.
 
     Returns:
-      2 where an input was none, 3 where a video could not be judged, 1 where one was
-      called fake, else 0.
+      2 where an input was none, 3 where a video could not be judged or there was too
+      little to tell, 1 where one was called fake or is out of step, else 0.
     """
     if num_bad_inputs:
         return 2
-    if not set(outcomes) <= {"real", "fake"}:
+    if not set(outcomes) <= set(VERDICTS) - {CANNOT_TELL}:
         return 3
-    return int("fake" in outcomes)
+    return int(not {FAKE_VERDICT, OUT_OF_STEP}.isdisjoint(outcomes))
 
 
 def row(fields: dict[str, Any]) -> dict[str, Any]:

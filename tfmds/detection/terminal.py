@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from tfmds import spec
 from tfmds.detection import results
+from tfmds.evaluation import scores
 from tfmds.evaluation.judgement import VideoJudgement
 
 # How judgements are printed: a table for people, a JSON object a line, or CSV.
@@ -73,7 +74,7 @@ class Terminal:
             self._bar.update()
 
 
-_HEADER = f"{'verdict':12} {'mds':>7} {'tau':>7} {'seconds':>11}  video"
+_HEADER = f"{'verdict':12} {'score':>7} {'tau':>7} {'seconds':>11}  video"
 
 
 def _row(judgement: VideoJudgement) -> str:
@@ -85,19 +86,30 @@ def _row(judgement: VideoJudgement) -> str:
             f"{judgement.status:12} {'':7} {'':7} {'':11}  {name}: {judgement.reason}"
         )
     seconds = f"{judgement.seconds_scored:.0f} of {judgement.seconds_total:.1f}"
+    value = "" if judgement.value is None else f"{judgement.value:.3f}"
     row = (
-        f"{judgement.verdict:12} {judgement.mds:7.3f} {judgement.threshold.value:7.3f}"
+        f"{judgement.verdict:12} {value:>7} {judgement.threshold.value:7.3f}"
         f" {seconds:>11}  {name}"
     )
+    if judgement.score == scores.ALIGNED:
+        row += f": {judgement.explanation}"
     if judgement.suspicious_periods:
         periods = ", ".join(f"{s:g}-{e:g}" for s, e in judgement.suspicious_periods)
         row += f" (suspicious seconds: {periods})"
     if len(judgement.tracks) > 1:
         faces = ", ".join(
-            f"{track + 1}: {judgement.of_track(track).mds:.3f}"
-            for track in judgement.tracks
+            f"{track + 1}: {_face(judgement, track)}" for track in judgement.tracks
         )
-        row += f" (mds of faces {faces})"
+        row += f" ({judgement.score} of faces {faces})"
     if judgement.reason:
         row += f" (note: {judgement.reason})"
     return row
+
+
+def _face(judgement: VideoJudgement, track: int) -> str:
+    value = judgement.of_track(track).value
+    said = "too short" if value is None else f"{value:.3f}"
+    speaks = {True: ", speaks", False: ", not speaking"}.get(
+        judgement.speaks(track), ""
+    )
+    return said + speaks

@@ -1,6 +1,7 @@
 """Judgement of one video: from chunk distances to a verdict and suspicious seconds."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,8 +9,27 @@ import numpy as np
 
 from tfmds import spec
 from tfmds.data.manifest import Period
-from tfmds.evaluation import scores
+from tfmds.evaluation import alignment, scores
+from tfmds.evaluation.alignment import Alignment, Evidence, VideoAlignment
 from tfmds.evaluation.thresholds import Threshold
+
+# What is said of a video.
+REAL_VERDICT = "real"
+FAKE_VERDICT = "fake"
+# Mouth and voice fit, but not at the same time.
+OUT_OF_STEP = "out_of_step"
+CANNOT_TELL = "cannot_tell"
+VERDICTS = (REAL_VERDICT, FAKE_VERDICT, OUT_OF_STEP, CANNOT_TELL)
+
+# Without a threshold of the aligned score: what chance hardly reaches.
+_FITS = -2.0
+# Offsets below this are none, in seconds.
+_AUDIBLE = 0.04
+# Below this `mouth_motion` a face is a picture on the wall. Of 100 people who speak
+# nobody is below 0.8, listeners go down to 0.65, still pictures up to 0.1.
+_STILL = 0.5
+# Chunks that are taken together where it is asked whether a moment fits.
+_MOMENT_SECONDS = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +43,11 @@ class JudgedChunk:
       face_jpeg: A face crop of the chunk to show, some 96 px a side; may be empty.
       box: Where the face is in the picture in the mean, in pixels (left, top, right,
         bottom); may be empty.
+      offset_distance: Distance of the mouth to the voice at the video's own offset;
+        None where that is not known.
+      mismatch_distance: Mean distance of the mouth to its mismatches, see `alignment`.
+      mouth_motion: Mean change of the lower face from picture to picture, in grey
+        levels of 255; None where it was not measured.
     """
 
     track: int
@@ -30,6 +55,9 @@ class JudgedChunk:
     distance: float
     face_jpeg: bytes = b""
     box: tuple[float, ...] = ()
+    offset_distance: float | None = None
+    mismatch_distance: float | None = None
+    mouth_motion: float | None = None
 
     @property
     def face_size(self) -> float:
@@ -71,6 +99,7 @@ class VideoJudgement:
         end in seconds and why.
       model_id: Which model made the distances.
       chunk_seconds: Length of a chunk.
+      evidence: What was measured at other lags, none where the model gives none.
     """
 
     path: str
@@ -83,6 +112,7 @@ class VideoJudgement:
     unread: tuple[tuple[float, float, str], ...] = ()
     model_id: str = ""
     chunk_seconds: float = 1.0
+    evidence: tuple[Evidence, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.status == spec.OK) != bool(self.chunks):
@@ -99,27 +129,158 @@ class VideoJudgement:
             return None
         return float(scores.mds([chunk.distance for chunk in self.chunks])[0])
 
+    @functools.cached_property
+    def alignment(self) -> VideoAlignment:
+        """Where and how well the voice fits the speaker, and each face.
+
+        A face whose mouth does not move is nobody's while others move theirs.
+        """
+        moving = [s for s in self.evidence if s.track in self._moving]
+        return alignment.align_video(moving or self.evidence)
+
+    @functools.cached_property
+    def _moving(self) -> set[int]:
+        """Tracks whose mouths move, as far as that was measured."""
+        found = set()
+        for track in self.tracks:
+            motions = [c.mouth_motion for c in self.chunks if c.track == track]
+            known = [m for m in motions if m is not None]
+            if not known or np.median(known) >= _STILL:
+                found.add(track)
+        return found
+
+    @property
+    def whole(self) -> Alignment:
+        """The alignment of the video's speaker."""
+        return self.alignment.whole
+
+    @property
+    def score(self) -> str:
+        """What the video is judged by, one of `scores.SCORES`: as its threshold."""
+        return self.threshold.score
+
+    @property
+    def value(self) -> float | None:
+        """The score that the video is judged by, None where there is none."""
+        return self.whole.aligned if self.score == scores.ALIGNED else self.mds
+
     @property
     def verdict(self) -> str:
-        """`fake` where MDS >= threshold, else `real`; empty where there is no MDS."""
-        if self.mds is None:
-            return ""
-        return "fake" if self.mds >= self.threshold.value else "real"
+        """One of `VERDICTS`.
+
+        `fake` where the score reaches the threshold. By the aligned score such a video
+        is `out_of_step` instead where its voice fits clearly, but farther from the
+        usual offset than recordings are; and `cannot_tell` where there is too little of
+        a mouth and its voice, or no mouth in view moves. `cannot_tell` also where the
+        status is not `ok`.
+        """
+        if self.value is None:
+            return CANNOT_TELL
+        if self.value < self.threshold.value:
+            return REAL_VERDICT
+        if self.score == scores.ALIGNED and not self._moving:
+            return CANNOT_TELL
+        if self.score == scores.ALIGNED and self.whole.is_out_of_step:
+            return OUT_OF_STEP
+        return FAKE_VERDICT
+
+    @property
+    def explanation(self) -> str:
+        """The verdict in words, a sentence or two."""
+        if self.status != spec.OK:
+            return f"This video could not be judged: {self.reason or self.status}."
+        if self.score != scores.ALIGNED:
+            above = "at or above" if self.verdict == FAKE_VERDICT else "below"
+            return f"The MDS is {self.mds:.3f}, {above} {self.threshold.value:.3f}."
+        whole = self.whole
+        if whole.aligned is None:
+            return (
+                f"Cannot tell: mouth and voice could be compared over"
+                f" {whole.seconds:.1f} s, and at least {alignment.MIN_SECONDS:g} s are"
+                " needed."
+            )
+        if self.verdict == CANNOT_TELL:
+            return (
+                "Cannot tell: no mouth in view moves, so that the voice comes from"
+                " elsewhere."
+            )
+        step = step_in_words(whole)
+        if self.verdict == OUT_OF_STEP:
+            return f"{step}; once that is taken out, mouth and voice fit."
+        if self.verdict == REAL_VERDICT:
+            return f"Mouth and voice fit. {step}." if step else "Mouth and voice fit."
+        return "The voice fits no mouth in view, not at any offset that is usual."
 
     @property
     def fake_probability(self) -> float | None:
         """Calibrated; as if real and fake were equally likely beforehand."""
-        if self.mds is None or self.threshold.calibration is None:
+        if self.value is None or self.threshold.calibration is None:
             return None
-        return float(self.threshold.calibration(np.float64(self.mds)))
+        return float(self.threshold.calibration(np.float64(self.value)))
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """How usual the score is among the videos that the threshold was chosen on.
+
+        `real` is the share of the real ones whose score is at least as high, `fake`
+        that of the fake ones whose score is at most as high; None where the threshold
+        does not remember them.
+        """
+        quantiles = self.threshold.quantiles
+        if self.value is None or not all(quantiles.get(w) for w in ("real", "fake")):
+            return None
+        below = {
+            word: float(np.interp(self.value, quantiles[word], np.linspace(0, 1, n)))
+            for word in ("real", "fake")
+            if (n := len(quantiles[word]))
+        }
+        return {"real": round(1 - below["real"], 4), "fake": round(below["fake"], 4)}
 
     @property
     def is_borderline(self) -> bool:
         """Whether other validation videos might have turned the verdict."""
-        if self.mds is None or self.threshold.interval is None:
+        if self.value is None or self.threshold.interval is None:
             return False
         low, high = self.threshold.interval
-        return low <= self.mds <= high
+        return low <= self.value <= high
+
+    def speaks(self, track: int) -> bool | None:
+        """Whether a face says what is heard.
+
+        True where the voice fits its mouth while it is the best of all in view, False
+        where all of its time the voice fits somebody else, None where it fits nobody.
+        """
+        return self._speakers.get(track)
+
+    @functools.cached_property
+    def _speakers(self) -> dict[int, bool]:
+        fits = {
+            track: self._fits(found) for track, found in self.alignment.spoken.items()
+        }
+        said = {track: True for track, does in fits.items() if does}
+        for track in self.tracks:
+            is_still = track not in self._moving
+            if is_still or (track not in said and self._others_speak(track, said)):
+                said[track] = False
+        return said
+
+    def _fits(self, found: Alignment) -> bool:
+        if found.aligned is None:
+            return False
+        limit = self.threshold.value if self.score == scores.ALIGNED else _FITS
+        return found.aligned < limit or found.offset_is_clear
+
+    def _others_speak(self, track: int, speakers: Iterable[int]) -> bool:
+        own = [s for s in self.evidence if s.track == track]
+        turns = [t for t in self.alignment.turns if t.track in set(speakers)]
+        return bool(own) and all(
+            any(
+                turn.start_seconds < s.end_seconds
+                and s.start_seconds < turn.end_seconds
+                for turn in turns
+            )
+            for s in own
+        )
 
     @property
     def scored_periods(self) -> tuple[Period, ...]:
@@ -146,7 +307,7 @@ class VideoJudgement:
 
     @property
     def suspicious_periods(self) -> tuple[Period, ...]:
-        """Stretches in which a chunk's distance reaches the threshold, in seconds."""
+        """Stretches that do not fit, in seconds, see `is_suspicious`."""
         return self._periods(filter(self.is_suspicious, self.chunks))
 
     @property
@@ -161,13 +322,13 @@ class VideoJudgement:
         return self.threshold.localizer.periods_of(
             [chunk.track for chunk in self.chunks],
             [chunk.start_seconds for chunk in self.chunks],
-            [chunk.distance for chunk in self.chunks],
+            [self.shown_distance(chunk) for chunk in self.chunks],
             self.chunk_seconds,
         )
 
     @property
     def seconds_suspicious(self) -> float:
-        """Seconds of the video in which a chunk's distance reaches the threshold."""
+        """Seconds of the video that do not fit."""
         return _length(self.suspicious_periods)
 
     @property
@@ -175,15 +336,66 @@ class VideoJudgement:
         """Numbers of the scored tracks, ascending."""
         return tuple(sorted({chunk.track for chunk in self.chunks}))
 
+    def shown_distance(self, chunk: JudgedChunk) -> float:
+        """The distance that a timeline shows.
+
+        Where the video is judged by the aligned score, that at its own offset.
+        """
+        if self.score == scores.ALIGNED and chunk.offset_distance is not None:
+            return chunk.offset_distance
+        return chunk.distance
+
+    @property
+    def level(self) -> float:
+        """What a timeline holds these distances against.
+
+        By the MDS the threshold; by the aligned score the mean of all mismatches, that
+        is how far apart mouth and voice of this video are where they do not belong
+        together.
+        """
+        known = [
+            c.mismatch_distance for c in self.chunks if c.mismatch_distance is not None
+        ]
+        if self.score != scores.ALIGNED or not known:
+            return self.threshold.value
+        return float(np.mean(known))
+
     def is_suspicious(self, chunk: JudgedChunk) -> bool:
-        """Whether a chunk's distance reaches the threshold."""
-        return chunk.distance >= self.threshold.value
+        """Whether a chunk does not fit.
+
+        By the MDS: its distance reaches the threshold. By the aligned score: all of a
+        video that is called fake; of one whose voice fits, the seconds whose mouths
+        are in the mean of three seconds no nearer to their voice, at the video's own
+        offset, than to their mismatches. Faces that are not speaking never.
+        """
+        if self.score != scores.ALIGNED:
+            return chunk.distance >= self.threshold.value
+        if self.speaks(chunk.track) is False or self.verdict == CANNOT_TELL:
+            return False
+        return self.verdict == FAKE_VERDICT or (
+            (chunk.track, chunk.start_seconds) in self._doubtful
+        )
+
+    @functools.cached_property
+    def _doubtful(self) -> set[tuple[int, float]]:
+        found = set()
+        for track in self.tracks:
+            chunks = [c for c in self.chunks if c.track == track]
+            known = [c for c in chunks if c.offset_distance is not None]
+            starts = np.array([c.start_seconds for c in known])
+            gains = np.array([c.mismatch_distance - c.offset_distance for c in known])
+            for chunk in known:
+                near = np.abs(starts - chunk.start_seconds) < _MOMENT_SECONDS / 2
+                if gains[near].mean() <= 0:
+                    found.add((track, chunk.start_seconds))
+        return found
 
     def of_track(self, track: int) -> "VideoJudgement":
         """The judgement as if only one track had been seen."""
         chunks = [chunk for chunk in self.chunks if chunk.track == track]
         chunks.sort(key=lambda chunk: chunk.start_seconds)
-        return dataclasses.replace(self, chunks=tuple(chunks))
+        evidence = tuple(s for s in self.evidence if s.track == track)
+        return dataclasses.replace(self, chunks=tuple(chunks), evidence=evidence)
 
     def to_json(self) -> dict[str, Any]:
         """All that is said, without pictures."""
@@ -192,12 +404,17 @@ class VideoJudgement:
             "status": self.status,
             "reason": self.reason,
             "verdict": self.verdict,
+            "explanation": self.explanation,
+            "score": self.score,
             "mds": self.mds,
+            **_alignment_to_json(self.whole),
             "threshold": self.threshold.value,
             "fake_probability": self.fake_probability,
+            "shares": self.shares,
             "is_borderline": self.is_borderline,
             "seconds_total": self.seconds_total,
             "seconds_scored": round(self.seconds_scored, 3),
+            "level": self.level,
             "suspicious_periods": _lists(self.suspicious_periods),
             "fake_periods": self._fake_periods_to_json(),
             "unscored_periods": _lists(self.unscored_periods),
@@ -205,6 +422,7 @@ class VideoJudgement:
             "tracks": [self._track_to_json(track) for track in self.tracks],
             "skipped_tracks": [dataclasses.asdict(s) for s in self.skipped_tracks],
             "model_id": self.model_id,
+            "evidence": [stretch.to_json() for stretch in self.evidence],
         }
 
     @classmethod
@@ -227,6 +445,9 @@ class VideoJudgement:
                     chunk["start_seconds"],
                     chunk["distance"],
                     box=tuple(chunk["box"]),
+                    offset_distance=chunk.get("offset_distance"),
+                    mismatch_distance=chunk.get("mismatch_distance"),
+                    mouth_motion=chunk.get("mouth_motion"),
                 )
                 for track in fields["tracks"]
                 for chunk in track["chunks"]
@@ -237,6 +458,7 @@ class VideoJudgement:
             unread=tuple(tuple(stretch) for stretch in fields.get("unread", ())),
             model_id=fields["model_id"],
             chunk_seconds=chunk_seconds,
+            evidence=tuple(map(Evidence.from_json, fields.get("evidence", ()))),
         )
 
     def _fake_periods_to_json(self) -> list[list[float]] | None:
@@ -246,14 +468,15 @@ class VideoJudgement:
         alone = self.of_track(track)
         return {
             "track": track,
+            "speaks": self.speaks(track),
+            "verdict": alone.verdict,
             "mds": alone.mds,
-            "suspicious_periods": _lists(alone.suspicious_periods),
+            **_alignment_to_json(alone.whole),
+            "suspicious_periods": _lists(
+                self._periods(filter(self.is_suspicious, alone.chunks))
+            ),
             "chunks": [
-                {
-                    "start_seconds": c.start_seconds,
-                    "distance": c.distance,
-                    "box": list(c.box),
-                }
+                _chunk_to_json(c) | {"suspicious": self.is_suspicious(c)}
                 for c in alone.chunks
             ],
         }
@@ -262,6 +485,39 @@ class VideoJudgement:
         return merge_periods(
             [(c.start_seconds, c.start_seconds + self.chunk_seconds) for c in chunks]
         )
+
+
+def step_in_words(found: Alignment) -> str:
+    """How early or late the sound is, empty where that is not clear."""
+    if not found.offset_is_clear:
+        return ""
+    seconds = found.offset_seconds
+    if abs(seconds) < _AUDIBLE:
+        return "Sound and picture are in step"
+    return f"The sound is {abs(seconds):.2f} s {'late' if seconds > 0 else 'early'}"
+
+
+def _chunk_to_json(chunk: JudgedChunk) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "start_seconds": chunk.start_seconds,
+        "distance": chunk.distance,
+        "box": list(chunk.box),
+    }
+    if chunk.offset_distance is not None:
+        fields["offset_distance"] = chunk.offset_distance
+        fields["mismatch_distance"] = chunk.mismatch_distance
+    if chunk.mouth_motion is not None:
+        fields["mouth_motion"] = chunk.mouth_motion
+    return fields
+
+
+def _alignment_to_json(found: Alignment) -> dict[str, Any]:
+    return {
+        "aligned": None if found.aligned is None else round(found.aligned, 4),
+        "offset_seconds": found.offset_seconds,
+        "offset_is_clear": found.offset_is_clear,
+        "aligned_over_seconds": round(found.seconds, 3),
+    }
 
 
 # Times come through float32: what is closer than this touches.

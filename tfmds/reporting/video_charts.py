@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import numpy as np
 
+from tfmds.evaluation.alignment import lags
 from tfmds.evaluation.judgement import VideoJudgement
-from tfmds.evaluation.scores import SCORES
+from tfmds.evaluation.scores import ALIGNED, SCORES
 from tfmds.reporting.charts import (
     CLASSES,
     FAKE,
@@ -20,6 +21,9 @@ from tfmds.reporting.charts import (
     layered,
     marked_line,
 )
+
+# Lags that a chart shows, up to so many seconds.
+_SHOWN_LAG = 1.0
 
 
 def dissonance(
@@ -34,10 +38,11 @@ def dissonance(
       track: Which of its tracks.
       forged: What is known to be forged, in seconds; a bar along the top.
     """
-    threshold = judgement.threshold.value
+    threshold = judgement.level
+    level_name = "mismatches" if judgement.score == ALIGNED else "threshold"
     chunks = judgement.of_track(track).chunks
     length = judgement.chunk_seconds
-    top = max(threshold, *(chunk.distance for chunk in judgement.chunks)) * 1.1
+    top = max(threshold, *map(judgement.shown_distance, judgement.chunks)) * 1.1
     end = max(judgement.seconds_total or 0, judgement.chunks[-1].start_seconds + length)
     starts = [chunk.start_seconds for chunk in chunks]
     rows = [
@@ -47,7 +52,7 @@ def dissonance(
             "end": min(chunk.start_seconds + length, following),
             "time": f"{clock(chunk.start_seconds)} to"
             f" {clock(chunk.start_seconds + length)}",
-            "distance": chunk.distance,
+            "distance": judgement.shown_distance(chunk),
             "threshold": threshold,
             "reading": "suspicious" if judgement.is_suspicious(chunk) else "matching",
             "number": number,
@@ -78,7 +83,7 @@ def dissonance(
             tooltip=[
                 alt.Tooltip("time:N"),
                 alt.Tooltip("distance:Q", title="dissonance", format=".3f"),
-                alt.Tooltip("threshold:Q", format=".3f"),
+                alt.Tooltip("threshold:Q", title=level_name, format=".3f"),
                 alt.Tooltip("reading:N"),
             ],
         )
@@ -89,11 +94,53 @@ def dissonance(
     )
     return layered(
         180,
-        "Dissonance over time: distance of each second, and the threshold",
+        f"Dissonance over time: distance of each second, and the {level_name}",
         unseen,
         bars,
-        marked_line("y", threshold, "threshold", scale),
+        marked_line("y", threshold, level_name, scale),
         known if forged else None,
+    )
+
+
+def by_lag(judgement: VideoJudgement) -> alt.LayerChart | None:
+    """Mean distance of mouth and voice by how much later the voice is taken.
+
+    Where they belong together there is a dip, which lies at the offset. None where the
+    video was not compared at other lags, or too little of it.
+    """
+    whole = judgement.whole
+    if whole.offset_seconds is None:
+        return None
+    rows = [
+        {"lag": round(float(lag), 3), "distance": float(distance)}
+        for lag, distance in zip(lags(), whole.distance, strict=True)
+        if abs(lag) <= _SHOWN_LAG and not math.isnan(distance)
+    ]
+    if not rows:
+        return None
+    scale = alt.Scale(domain=[-_SHOWN_LAG, _SHOWN_LAG], nice=False)
+    line = (
+        alt.Chart(data(rows))
+        .mark_line(color=REAL, strokeWidth=2)
+        .encode(
+            alt.X("lag:Q", title="seconds by which the voice is taken later").scale(
+                scale
+            ),
+            alt.Y("distance:Q", title="mean distance").scale(zero=False),
+            tooltip=[
+                alt.Tooltip("lag:Q", title="seconds later", format="+.2f"),
+                alt.Tooltip("distance:Q", title="mean distance", format=".3f"),
+            ],
+        )
+    )
+    name = f"{whole.offset_seconds:+.2f} s"
+    return layered(
+        160,
+        "Mean distance of mouth and voice by lag: a dip where they belong together",
+        line,
+        marked_line("x", whole.offset_seconds, name, scale, bold=True)
+        if whole.offset_is_clear
+        else None,
     )
 
 
@@ -103,7 +150,7 @@ def standing(judgement: VideoJudgement) -> alt.LayerChart | None:
     None where the threshold does not remember them.
     """
     quantiles = judgement.threshold.quantiles
-    if judgement.mds is None or not all(quantiles.get(w) for w in ("real", "fake")):
+    if judgement.value is None or not all(quantiles.get(w) for w in ("real", "fake")):
         return None
     title = SCORES[judgement.threshold.score]
     values = {word: np.asarray(quantiles[word]) for word in ("real", "fake")}
@@ -113,7 +160,7 @@ def standing(judgement: VideoJudgement) -> alt.LayerChart | None:
         f"{title} of this video among the videos the threshold was chosen on",
         title,
         marks={"threshold": judgement.threshold.value},
-        bold_mark={"this video": judgement.mds},
+        bold_mark={"this video": judgement.value},
         bins=40,
     )
 

@@ -63,6 +63,7 @@ def video_page(
     most_faces = _MAX_FACES // max(len(judgement.tracks), 1)
     tracks = [track_strip(judgement, track, most_faces) for track in judgement.tracks]
     standing = video_charts.standing(judgement)
+    by_lag = video_charts.by_lag(judgement)
     return render(
         "video.html",
         judgement=judgement,
@@ -70,8 +71,9 @@ def video_page(
         plain_reason=_plain_reason(judgement),
         tracks=tracks,
         standing=standing,
+        by_lag=by_lag,
         charts={f"track-{n}": track["chart"] for n, track in enumerate(tracks)}
-        | {"standing": standing},
+        | {"standing": standing, "by-lag": by_lag},
         provenance=provenance or {},
     )
 
@@ -165,6 +167,7 @@ def track_strip(
     return {
         "number": track + 1,
         "judgement": alone,
+        "speaks": judgement.speaks(track),
         "chart": video_charts.dissonance(judgement, track, forged),
         "faces": [
             _Face(
@@ -172,7 +175,7 @@ def track_strip(
                 + base64.b64encode(chunk.face_jpeg).decode(),
                 time=video_charts.clock(chunk.start_seconds),
                 start_seconds=chunk.start_seconds,
-                distance=chunk.distance,
+                distance=judgement.shown_distance(chunk),
                 suspicious=judgement.is_suspicious(chunk),
             )
             for chunk in shown

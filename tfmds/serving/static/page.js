@@ -6,7 +6,9 @@ const MOST_KEPT = 50;
 // A browser has some six connections to a service: uploads, streams and the player share.
 const MOST_UPLOADS = 2, MOST_STREAMS = 2;
 const TRACK_HEIGHT = 64, AXIS_HEIGHT = 20, GAP = 8, LABEL_HEIGHT = 17;
-const BADGES = {fake: "called fake", real: "not called fake", none: "not judged"};
+const BADGES = {
+  fake: "called fake", real: "not called fake", out_of_step: "out of step", cannot_tell: "cannot tell", none: "not judged",
+};
 
 let service = {max_upload_mb: Infinity, keep_hours: 24, needs_token: false};
 let uploading = 0, streaming = 0, isOpening = false;
@@ -235,7 +237,7 @@ function over(job, card) {
     card.fail(say(job.error));
     return;
   }
-  const badge = job.result.verdict || "none";
+  const badge = job.result.status === "ok" ? job.result.verdict : "none";
   remember({id: job.id, name: job.name, at: job.created, badge});
   $("live").textContent = `${job.name}: ${BADGES[badge]}`;
   if (shown === null && !isOpening) {
@@ -309,7 +311,14 @@ function close() {
 }
 
 const face = (track) => `Face ${track + 1}`;
-const isSuspicious = (chunk) => chunk.distance >= shown.details.result.threshold;
+// By the aligned score distances are those at the video's own offset.
+const distanceOf = (chunk) =>
+  shown.details.result.score === "aligned" ? chunk.offset_distance ?? chunk.distance : chunk.distance;
+const SPEAKS = new Map([[true, ", speaks"], [false, ", not speaking"]]);
+function scoreOf(track) {
+  const value = shown.details.result.score === "aligned" ? track.aligned : track.mds;
+  return value === null ? "too short to score" : `score ${value.toFixed(3)}`;
+}
 
 function drawFaces() {
   const {details} = shown;
@@ -317,7 +326,7 @@ function drawFaces() {
     const track = details.result.tracks.find((t) => t.track === strip.track);
     const seconds = track.suspicious_periods.length
       ? `suspicious ${periods(track.suspicious_periods)}` : "no suspicious second";
-    const title = make("h3", {textContent: `${face(strip.track)}: score ${track.mds.toFixed(3)}, ${seconds}`});
+    const title = make("h3", {textContent: `${face(strip.track)}${SPEAKS.get(track.speaks) ?? ""}: ${scoreOf(track)}, ${seconds}`});
     const faces = strip.faces.map((f) => {
       const button = make("button", {type: "button", className: f.suspicious ? "suspicious" : ""},
         make("img", {src: f.source, alt: "", loading: "lazy"}), `${f.time} · ${f.distance.toFixed(2)}`);
@@ -342,9 +351,9 @@ function svg(tag, attributes, ...children) {
 function drawCurve() {
   if (!shown?.details.result.tracks.length) return;
   const {details, duration} = shown;
-  const {tracks, threshold} = details.result;
+  const {tracks, level} = details.result;
   const width = Math.max($("curve").clientWidth, 100);
-  const top = 1.1 * Math.max(threshold, ...tracks.flatMap((t) => t.chunks.map((c) => c.distance)));
+  const top = 1.1 * Math.max(level, ...tracks.flatMap((t) => t.chunks.map(distanceOf)));
   const x = (seconds) => width * seconds / duration;
   const height = (distance) => Math.max(1, TRACK_HEIGHT * distance / top);
   const label = tracks.length > 1 ? LABEL_HEIGHT : 0;
@@ -359,13 +368,13 @@ function drawCurve() {
       const left = x(chunk.start_seconds), wide = x(details.chunk_seconds);
       picture.append(svg("rect", {class: "looked", x: left, y, width: wide, height: TRACK_HEIGHT}));
       const bar = svg("rect", {
-        class: `bar${isSuspicious(chunk) ? " suspicious" : ""}`,
-        x: left, width: Math.max(wide - seam, 0.5), y: floor - height(chunk.distance), height: height(chunk.distance),
+        class: `bar${chunk.suspicious ? " suspicious" : ""}`,
+        x: left, width: Math.max(wide - seam, 0.5), y: floor - height(distanceOf(chunk)), height: height(distanceOf(chunk)),
       });
       shown.bars.push({bar, start: chunk.start_seconds});
       picture.append(bar);
     }
-    const line = floor - height(threshold);
+    const line = floor - height(level);
     picture.append(svg("line", {class: "threshold", x1: 0, x2: width, y1: line, y2: line}));
     picture.append(svg("rect", {class: "frame", x: 0.5, y: y + 0.5, width: width - 1, height: TRACK_HEIGHT - 1, rx: 3}));
     if (label) picture.append(svg("text", {class: "axis", x: 0, y: y - 5}, face(track.track)));
@@ -396,7 +405,7 @@ function move(seconds) {
   }
   const words = details.result.tracks.flatMap((track) => track.chunks
     .filter((chunk) => isNow(chunk.start_seconds))
-    .map((chunk) => `${face(track.track)}: dissonance ${chunk.distance.toFixed(2)}${isSuspicious(chunk) ? ", suspicious" : ""}`));
+    .map((chunk) => `${face(track.track)}: dissonance ${distanceOf(chunk).toFixed(2)}${chunk.suspicious ? ", suspicious" : ""}`));
   const text = `${clock(seconds)} · ${words.join("; ") || "no face looked at"}`;
   if ($("readout").textContent !== text) {
     $("readout").textContent = text;
