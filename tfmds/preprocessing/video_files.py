@@ -5,6 +5,7 @@ Nothing is decoded here, so that a folder can be looked through whatever is in i
 
 import os
 import re
+from typing import cast
 
 from etils import epath
 
@@ -71,12 +72,12 @@ def is_video(path: os.PathLike | str) -> bool:
 
 
 def _begins_like_one(path: os.PathLike | str) -> bool:
-    # A pipe or the like would keep us waiting.
-    if not epath.Path(path).is_file():
+    # A pipe or the like, which is a file to epath, would keep us waiting.
+    if os.path.exists(path) and not os.path.isfile(path):
         return False
     try:
         with epath.Path(path).open("rb") as f:
-            head = f.read(_HEAD_BYTES)
+            head = cast(bytes, f.read(_HEAD_BYTES))
     except OSError:
         return False
     return any(signature.match(head) for signature in _SIGNATURES)
