@@ -24,9 +24,9 @@ class SynthesizeConfig:
 
 def main(config: SynthesizeConfig, synthesis: SynthesisConfig) -> None:
     """Makes the clips and says what to do next."""
-    from pipelines.synthesis import clips, data_set
+    from pipelines.synthesis import clips, corpus
 
-    metadata = data_set.make(config.output_dir, synthesis, config.num_workers)
+    metadata = corpus.make(config.output_dir, synthesis, config.num_workers)
     following = app.command(
         "pipelines.build_manifest",
         "--layout=dfdc",

@@ -32,7 +32,7 @@ def main(config: ServeConfig, serving: ServingConfig) -> None:
     try:
         import uvicorn
 
-        from tfmds.serving.app import create_app
+        from tfmds.serving.service import create_app
     except ModuleNotFoundError as e:
         raise InputError(
             f"the service needs the package {e.name}: pip install 'tfmds[serve]'"

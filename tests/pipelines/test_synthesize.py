@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.synthesis import articulation, clips, data_set, voice
+from pipelines.synthesis import articulation, clips, corpus, voice
 from tfmds.common.errors import InputError
 
 SETTINGS = clips.SynthesisConfig(num_identities=4, seed=5, seconds=2.0, height=180)
@@ -16,13 +16,13 @@ SETTINGS = clips.SynthesisConfig(num_identities=4, seed=5, seconds=2.0, height=1
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    data_set.make(folder, SETTINGS, num_workers=2)
+    corpus.make(folder, SETTINGS, num_workers=2)
     return folder
 
 
 @pytest.fixture(scope="module")
 def metadata(made):
-    return json.loads((made / data_set.METADATA).read_text())
+    return json.loads((made / corpus.METADATA).read_text())
 
 
 def digests(folder):
@@ -126,23 +126,23 @@ def test_a_partly_forged_clip_is_forged_there_only(made, metadata):
 
 
 def test_the_bytes_depend_on_the_settings_alone(made, tmp_path):
-    data_set.make(tmp_path, SETTINGS, num_workers=1)
+    corpus.make(tmp_path, SETTINGS, num_workers=1)
     assert digests(tmp_path) == digests(made)
 
 
 def test_it_goes_on_where_it_stopped(made, tmp_path):
     settings = clips.SynthesisConfig(num_identities=1, seed=5, seconds=2.0, height=180)
-    data_set.make(tmp_path, settings, num_workers=1)
+    corpus.make(tmp_path, settings, num_workers=1)
     whole = digests(tmp_path)
     assert whole.items() - digests(made).items() <= {
-        (n, whole[n]) for n in (data_set.METADATA, data_set.SETTINGS)
+        (n, whole[n]) for n in (corpus.METADATA, corpus.SETTINGS)
     }
-    names = sorted(json.loads((tmp_path / data_set.METADATA).read_text()))
+    names = sorted(json.loads((tmp_path / corpus.METADATA).read_text()))
     kept = (tmp_path / names[0]).stat().st_mtime_ns
-    (tmp_path / data_set.METADATA).unlink()
+    (tmp_path / corpus.METADATA).unlink()
     (tmp_path / names[1]).rename(tmp_path / f".{names[1]}.partial")
     (tmp_path / f".{names[1]}.partial").write_bytes(b"half a clip")
-    data_set.make(tmp_path, settings, num_workers=1)
+    corpus.make(tmp_path, settings, num_workers=1)
     assert digests(tmp_path) == whole
     assert (tmp_path / names[0]).stat().st_mtime_ns == kept
 
@@ -150,11 +150,11 @@ def test_it_goes_on_where_it_stopped(made, tmp_path):
 def test_it_refuses_a_folder_that_is_not_its_own(made, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="not empty"):
-        data_set.make(tmp_path, SETTINGS)
+        corpus.make(tmp_path, SETTINGS)
     with pytest.raises(InputError, match="seed=5 instead of 6"):
-        data_set.make(made, clips.SynthesisConfig(**{**vars(SETTINGS), "seed": 6}))
+        corpus.make(made, clips.SynthesisConfig(**{**vars(SETTINGS), "seed": 6}))
     with pytest.raises(InputError, match="is a file"):
-        data_set.make(tmp_path / "thesis.txt", SETTINGS)
+        corpus.make(tmp_path / "thesis.txt", SETTINGS)
 
 
 def test_the_program_makes_a_data_set_and_refuses_without_a_traceback(tmp_path):

@@ -12,8 +12,8 @@ import uvicorn
 
 from tests import media
 from tfmds.serving import process
-from tfmds.serving.app import create_app
 from tfmds.serving.config import ServingConfig
+from tfmds.serving.service import create_app
 
 
 class Service:

@@ -273,8 +273,8 @@ def test_other_web_sites_and_names_are_refused(stub_service):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "server" not in answer.headers
     assert client.get("/nothing").json() == {"error": "Not Found"}
-    assert client.get("/static/../app.py").status_code == 404
-    assert client.get("/static/%2e%2e/app.py").status_code == 404
+    assert client.get("/static/../service.py").status_code == 404
+    assert client.get("/static/%2e%2e/service.py").status_code == 404
 
 
 def test_jobs_outlive_the_service(tmp_path):

@@ -1,6 +1,7 @@
 """What detection lets its user choose."""
 
 import dataclasses
+from typing import Any
 
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, setting
@@ -58,6 +59,12 @@ class DetectConfig(MediaTracks):
         if self.model and self.server:
             raise InputError("--model and --server exclude each other; choose one")
         TrackChoice.parse(self.tracks)
+
+    @property
+    def chosen_tracks(self) -> dict[str, Any]:
+        """The tracks of the files that are read, by setting, where one was chosen."""
+        names = ("picture_track", "sound_track")
+        return {name: number for name in names if (number := getattr(self, name))}
 
     @property
     def form(self) -> str:

@@ -22,6 +22,7 @@ from tfmds.exporting.export_info import DistancesByLag
 from tfmds.preprocessing import isolation
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.isolation import IsolatedTrackReader
+from tfmds.spec import ChunkSpec
 
 # Chunks that go through the network together, at most.
 _BATCH_SIZE = 8
@@ -30,10 +31,21 @@ _BATCH_SIZE = 8
 class Model(Protocol):
     """What is asked for distances: `exporting.ExportedModel`, `remote.RemoteModel`."""
 
-    spec: spec.ChunkSpec
-    threshold: Threshold
-    model_id: str
-    has_lags: bool
+    @property
+    def spec(self) -> ChunkSpec:
+        """Of the chunks it was trained with."""
+
+    @property
+    def threshold(self) -> Threshold:
+        """Where a video is called fake."""
+
+    @property
+    def model_id(self) -> str:
+        """Digest of the weights."""
+
+    @property
+    def has_lags(self) -> bool:
+        """Whether it can tell distances by lag."""
 
     def distances(self, examples: Sequence[bytes]) -> np.ndarray:
         """Distance of each track record of one chunk, float `[n]`."""
@@ -158,7 +170,7 @@ def judge_tracks(
         chunks=tuple(chunks),
         # What could not be read is part of the video all the same.
         seconds_total=max([summary.seconds, *(u.end for u in summary.unread)]) or None,
-        unread=tuple(map(tuple, summary.unread)),
+        unread=tuple((start, end, why) for start, end, why in summary.unread),
         skipped_tracks=tracks.skipped(left_out + smaller, model.spec.seconds),
         model_id=model.model_id,
         chunk_seconds=model.spec.seconds,
@@ -235,7 +247,7 @@ def _judge_segment(
 
 def _cut(
     segment: records.TrackSegment,
-    chunk_spec: spec.ChunkSpec,
+    chunk_spec: ChunkSpec,
     hop_frames: int,
     motion: np.ndarray | None = None,
 ) -> Iterator[tuple[JudgedChunk, bytes]]:
@@ -275,6 +287,7 @@ def _mouth_motion(segment: records.TrackSegment) -> np.ndarray:
         face = cv2.imdecode(
             np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_4
         )
+        assert face is not None, "a crop is a JPEG of our own"
         rows, columns = face.shape
         mouth = face[
             round(top * rows) : round((top + height) * rows),

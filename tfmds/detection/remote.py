@@ -124,7 +124,7 @@ def connect(url: str) -> RemoteModel:
 def _predict(
     session: requests.Session, url: str, signature: str, inputs: dict[str, Any]
 ) -> Any:
-    body = {"signature_name": signature, "inputs": inputs}
+    body: dict[str, Any] = {"signature_name": signature, "inputs": inputs}
     try:
         response = session.post(f"{url}:predict", json=body, timeout=_TIMEOUT)
         answer = response.json()

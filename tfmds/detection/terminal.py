@@ -109,7 +109,5 @@ def _row(judgement: VideoJudgement) -> str:
 def _face(judgement: VideoJudgement, track: int) -> str:
     value = judgement.of_track(track).value
     said = "too short" if value is None else f"{value:.3f}"
-    speaks = {True: ", speaks", False: ", not speaking"}.get(
-        judgement.speaks(track), ""
-    )
-    return said + speaks
+    words = {True: ", speaks", False: ", not speaking", None: ""}
+    return said + words[judgement.speaks(track)]

@@ -1,1 +1,1 @@
-"""The service: an exported model behind HTTP. See app.py for the routes."""
+"""The service: an exported model behind HTTP. See service.py for the routes."""

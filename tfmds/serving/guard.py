@@ -6,6 +6,7 @@ import http.cookies
 import logging
 import math
 import time
+from collections.abc import Mapping
 
 import limits
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tfmds.serving.config import LOCAL_HOSTS, ServingConfig
-from tfmds.serving.metrics import Metrics
+from tfmds.serving.monitoring import Metrics
 
 COOKIE = "tfmds"
 
@@ -158,7 +159,7 @@ class RateLimit:
 
 
 def error(
-    code: int, message: str, headers: dict[str, str] | None = None
+    code: int, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """An answer that says in one sentence what is wrong."""
     return JSONResponse({"error": message}, code, headers)

@@ -7,10 +7,10 @@ import pathlib
 import sqlite3
 import time
 
-from tfmds.common import files
+from tfmds.common import files, messages
 from tfmds.common.errors import InputError
 from tfmds.serving.config import ServingConfig
-from tfmds.serving.metrics import Metrics
+from tfmds.serving.monitoring import Metrics
 from tfmds.serving.process import Worker, WorkerDied
 from tfmds.serving.uploads import Upload
 
@@ -116,7 +116,9 @@ class Jobs:
                 *(QUEUED, time.time()),
             ),
         )
-        return self.get(job_id)
+        job = self.get(job_id)
+        assert job is not None
+        return job
 
     def get(self, job_id: str) -> Job | None:
         """The job, None where there is none (any more)."""
@@ -181,7 +183,7 @@ class Jobs:
             if folder.name not in known:
                 files.remove_folder(folder)
 
-    def _one(self, query: str, *values) -> Job | None:
+    def _one(self, query: str, *values: object) -> Job | None:
         row = self._db.execute(query, values).fetchone()
         return Job(**row) if row else None
 
@@ -259,7 +261,7 @@ class Queue:
     async def _judge(self, worker: Worker, job: Job) -> str | None:
         """Why it failed; empty where it did not, None where it has another turn."""
 
-        def on_progress(header) -> None:
+        def on_progress(header: messages.Header) -> None:
             self.progress[job.id] = header["progress"]
             self.notify()
 

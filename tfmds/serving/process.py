@@ -99,6 +99,7 @@ class Worker:
 
     async def _send(self, header: messages.Header, payload: bytes = b"") -> None:
         async with self._lock:
+            assert self._writer is not None, "asked before there was a process"
             self._writer.write(messages.pack(header, payload))
             await self._writer.drain()
 
@@ -134,7 +135,7 @@ class Worker:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *PROGRAM),
                 json.dumps(self._settings),
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
                 # Ctrl-C is the service's to answer.
                 start_new_session=True,

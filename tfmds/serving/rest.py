@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from tfmds.serving import bodies, guard
 from tfmds.serving.config import MODEL_NAME, ServingConfig
-from tfmds.serving.metrics import Metrics
+from tfmds.serving.monitoring import Metrics
 from tfmds.serving.process import Worker, WorkerDied
 
 
@@ -34,7 +34,7 @@ def router(
             asked = f"Specific({model[:80]}, {version})"
         return guard.error(404, f"Servable not found for request: {asked}")
 
-    def status(model: str, version: int | None = None):
+    def status(model: str, version: int | None = None) -> JSONResponse:
         """State of the model."""
         state = "AVAILABLE" if worker.ready.is_set() else "LOADING"
         return missing(model, version) or JSONResponse(
@@ -49,7 +49,7 @@ def router(
             }
         )
 
-    def metadata(model: str, version: int | None = None):
+    def metadata(model: str, version: int | None = None) -> JSONResponse:
         """Signatures of the model."""
         return missing(model, version) or JSONResponse(
             {
@@ -64,7 +64,9 @@ def router(
             }
         )
 
-    async def predict(request: fastapi.Request, model: str, version: int | None = None):
+    async def predict(
+        request: fastapi.Request, model: str, version: int | None = None
+    ) -> Response:
         """Distances of chunks (`serving_default`) or of track records (`examples`)."""
         nonlocal num_open
         if (answer := missing(model, version)) is not None:
@@ -95,7 +97,7 @@ def router(
         metrics.batched.observe(header["batched"])
         return Response(payload, media_type="application/json")
 
-    async def malformed(request: fastapi.Request):
+    async def malformed(request: fastapi.Request) -> JSONResponse:
         """Whatever else is asked below /v1/models."""
         return guard.error(
             400,

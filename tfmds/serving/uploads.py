@@ -63,7 +63,7 @@ async def receive(request: Request, path: pathlib.Path, max_bytes: int) -> Uploa
         try:
             await _copy(request, sink, form)
             # The bytes must be there when the job says so.
-            await run_in_threadpool(lambda: (file.flush(), os.fsync(file.fileno())))
+            await run_in_threadpool(_to_disk, file)
         except OSError as e:
             raise Refused(507, "there is no room for the upload") from e
     name = form.name if form else request.query_params.get("name", "")
@@ -113,7 +113,7 @@ class _Sink:
         if self._type is None:
             self._head += data[: content.HEAD_BYTES - len(self._head)]
             if len(self._head) == content.HEAD_BYTES:
-                self._check()
+                self._type = _video_type(self._head)
             stats = os.statvfs(self._file.fileno())
             if stats.f_bavail * stats.f_frsize < _SPARE:
                 raise Refused(507, "there is no room for the upload")
@@ -123,18 +123,24 @@ class _Sink:
     def end(self, name: str) -> Upload:
         if not self._size:
             raise Refused(400, "the upload is empty; expected a video file")
-        if self._type is None:
-            self._check()
-        return Upload(name, self._size, self._digest.hexdigest(), self._type)
+        kind = self._type or _video_type(self._head)
+        return Upload(name, self._size, self._digest.hexdigest(), kind)
 
-    def _check(self) -> None:
-        self._type = content.video_type(self._head)
-        if self._type is None:
-            raise Refused(
-                415,
-                "this is not a video file; expected MP4, MOV, MKV, WebM, AVI, MPEG,"
-                " TS, FLV, OGV or WMV",
-            )
+
+def _video_type(head: bytes) -> str:
+    kind = content.video_type(head)
+    if kind is None:
+        raise Refused(
+            415,
+            "this is not a video file; expected MP4, MOV, MKV, WebM, AVI, MPEG, TS,"
+            " FLV, OGV or WMV",
+        )
+    return kind
+
+
+def _to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 class _Form:

@@ -3,6 +3,8 @@
 import json
 import re
 import secrets
+from collections.abc import AsyncIterator
+from typing import Any
 
 import fastapi
 from sse_starlette import EventSourceResponse
@@ -85,7 +87,7 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
         )
 
     @routes.post("", status_code=202)
-    async def upload(request: fastapi.Request):
+    async def upload(request: fastapi.Request) -> Response:
         """Takes a video and answers its job."""
         nonlocal num_uploading
         if (answer := busy()) is not None:
@@ -120,22 +122,22 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
         )
 
     @routes.get("/{job_id}")
-    async def show(job_id: str):
+    async def show(job_id: str) -> dict[str, Any]:
         """State of a job, with the result where it is done."""
         return state_of(find(job_id))
 
     @routes.delete("/{job_id}", status_code=204)
-    async def delete(job_id: str):
+    async def delete(job_id: str) -> Response:
         """Deletes a video and all that is known of it."""
         queue.delete(find(job_id).id)
         return Response(status_code=204)
 
     @routes.get("/{job_id}/events")
-    async def events(job_id: str):
+    async def events(job_id: str) -> EventSourceResponse:
         """The job's state as server-sent events, until it is over."""
         find(job_id)
 
-        async def stream():
+        async def stream() -> AsyncIterator[dict[str, str]]:
             last = None
             while (job := queue.jobs.get(job_id)) is not None:
                 said = json.dumps(state_of(job))
@@ -149,17 +151,17 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
         return EventSourceResponse(stream(), ping=_PING_SECONDS)
 
     @routes.get("/{job_id}/result")
-    async def result(job_id: str):
+    async def result(job_id: str) -> FileResponse:
         """What `tfmds.detect --json` prints."""
         return FileResponse(file_of(job_id, jobs.RESULT_FILE))
 
     @routes.get("/{job_id}/details")
-    async def details(job_id: str):
+    async def details(job_id: str) -> FileResponse:
         """The result with words and faces, for the web page."""
         return FileResponse(file_of(job_id, jobs.DETAILS_FILE))
 
     @routes.get("/{job_id}/report")
-    async def report(job_id: str):
+    async def report(job_id: str) -> FileResponse:
         """The report page."""
         return FileResponse(
             file_of(job_id, jobs.REPORT_FILE),
@@ -167,7 +169,7 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
         )
 
     @routes.get("/{job_id}/video")
-    async def video(job_id: str):
+    async def video(job_id: str) -> FileResponse:
         """The upload, in parts where they are asked for."""
         path = file_of(job_id, jobs.UPLOAD_FILE)
         return FileResponse(

@@ -195,7 +195,7 @@ class Worker:
             length = stated.seconds
             self._check(stated)
 
-        def check(*_) -> None:
+        def check(*_: object) -> None:
             if asked["id"] in self._stopped:
                 raise _Stopped
 

@@ -7,7 +7,7 @@
 import asyncio
 import contextlib
 import pathlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
 import fastapi
@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from tfmds.serving import guard, jobs, rest, videos
 from tfmds.serving.config import MODEL_NAME, ServingConfig
 from tfmds.serving.jobs import Jobs, Queue
-from tfmds.serving.metrics import Metrics
+from tfmds.serving.monitoring import Metrics
 from tfmds.serving.process import Worker
 
 _STATIC = pathlib.Path(__file__).parent / "static"
@@ -44,7 +44,7 @@ def create_app(
     logins = guard.RateLimit(_LOGINS_PER_MINUTE)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_):
+    async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
         processes = _start([worker.run()])
         judging = (queue.work(worker) for _ in range(settings.workers))
         work = _start([*judging, queue.sweep()])
@@ -67,12 +67,12 @@ def create_app(
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
     @app.get("/")
-    def page():
+    def page() -> FileResponse:
         """The web page."""
         return FileResponse(_STATIC / "index.html")
 
     @app.get("/v1/service")
-    async def service(request: fastapi.Request):
+    async def service(request: fastapi.Request) -> dict[str, Any]:
         """What the page should know before it sends anything."""
         return {
             "model": MODEL_NAME,
@@ -85,7 +85,7 @@ def create_app(
         }
 
     @app.post("/v1/session", status_code=204)
-    async def session(request: fastapi.Request):
+    async def session(request: fastapi.Request) -> Response:
         """Gives a browser that knows the token a cookie."""
         address = request.client.host if request.client else ""
         if seconds := logins.seconds_to_wait(address):
@@ -106,19 +106,19 @@ def create_app(
         return answer
 
     @app.get("/healthz")
-    def healthz():
+    def healthz() -> dict[str, str]:
         """Whether the service is alive."""
         return {"status": "ok"}
 
     @app.get("/readyz")
-    def readyz():
+    def readyz() -> JSONResponse:
         """Whether it can be asked."""
         if not worker.ready.is_set():
             return guard.error(503, "the model is being loaded", {"retry-after": "5"})
-        return {"status": "ok"}
+        return JSONResponse({"status": "ok"})
 
     @app.get("/metrics")
-    async def metrics_page():
+    async def metrics_page() -> Response:
         """Figures for Prometheus."""
         metrics.workers.set(worker.num_started)
         metrics.queued.set(queue.jobs.count(jobs.QUEUED))
@@ -126,11 +126,13 @@ def create_app(
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
 
     @app.exception_handler(HTTPException)
-    async def refuse(_, e: HTTPException):
+    async def refuse(_: fastapi.Request, e: HTTPException) -> JSONResponse:
         return guard.error(e.status_code, str(e.detail), e.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def refuse_values(_, e: RequestValidationError) -> JSONResponse:
+    async def refuse_values(
+        _: fastapi.Request, e: RequestValidationError
+    ) -> JSONResponse:
         names = {str(found["loc"][-1]) for found in e.errors()}
         return guard.error(400, f"cannot read {', '.join(sorted(names))}")
 

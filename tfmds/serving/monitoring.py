@@ -1,12 +1,17 @@
 """What the service counts, for Prometheus."""
 
+from typing import Any, TypeVar
+
 import prometheus_client
+from prometheus_client.metrics import MetricWrapperBase
+
+_Kind = TypeVar("_Kind", bound=MetricWrapperBase)
 
 
 class Metrics:
     """Counters of one service, apart from those of others in the process."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.registry = prometheus_client.CollectorRegistry()
         self.requests = self._make(
             prometheus_client.Counter,
@@ -51,8 +56,13 @@ class Metrics:
         )
 
     def _make(
-        self, kind, name: str, text: str, labels: tuple[str, ...] = (), **options
-    ):
+        self,
+        kind: type[_Kind],
+        name: str,
+        text: str,
+        labels: tuple[str, ...] = (),
+        **options: Any,
+    ) -> _Kind:
         return kind(f"tfmds_{name}", text, labels, registry=self.registry, **options)
 
     def render(self) -> bytes:

@@ -1,0 +1,77 @@
+"""A run of detection: the model that a user means, and the videos it judges."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from tfmds.detection import pool, terminal
+from tfmds.detection.config import DetectConfig
+from tfmds.detection.track_choice import TrackChoice
+from tfmds.evaluation.judgement import VideoJudgement
+from tfmds.exporting import export_info
+from tfmds.exporting.export_info import ExportInfo
+from tfmds.preprocessing.config import PreprocessingConfig
+
+if TYPE_CHECKING:
+    from tfmds.detection.judging import Model
+
+
+def find_model(config: DetectConfig) -> tuple[Callable[[], "Model"], ExportInfo]:
+    """What loads the model, and what is known of it before.
+
+    Raises:
+      InputError: There is no such model.
+    """
+    if config.server:
+        from tfmds.detection import remote
+
+        model = remote.connect(config.server)
+        return lambda: model, model
+    # TensorFlow starts slowly: a wrong command is told without it.
+    folder = export_info.find(config.model)
+
+    def load() -> "Model":
+        from tfmds.exporting import saved_model
+
+        return saved_model.load(folder)
+
+    return load, export_info.read_info(folder)
+
+
+def judge(
+    paths: list[str],
+    load: Callable[[], "Model"],
+    info: ExportInfo,
+    config: DetectConfig,
+) -> Iterator[VideoJudgement]:
+    """Judges videos, and prints each as it is finished.
+
+    Args:
+      paths: The videos; the model is not loaded where there are none.
+      load: Loads the model.
+      info: What is known of it.
+      config: What the user chose.
+
+    Yields:
+      The judgement of each video, in the order in which they are finished.
+    """
+    if not paths:
+        return
+    for note in info.threshold.notes:
+        print(f"note: {note}", file=sys.stderr)
+    cores = len(os.sched_getaffinity(0))
+    num_workers = min(config.num_workers or cores, len(paths))
+    with terminal.Terminal(len(paths), config.form) as shown:
+        for judgement in pool.judge_all(
+            paths,
+            load,
+            num_workers,
+            shown.progress,
+            hop_seconds=config.hop,
+            tracks=TrackChoice.parse(config.tracks),
+            num_threads=max(1, cores // num_workers),
+            options=PreprocessingConfig(**config.chosen_tracks),
+        ):
+            shown.show(judgement)
+            yield judgement
