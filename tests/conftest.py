@@ -115,6 +115,8 @@ def _make_demo(root: pathlib.Path) -> None:
             "pipelines.synthesize",
             f"--output_dir={root / 'videos'}",
             "--num_identities=12",
+            "--seconds=3",
+            "--height=180",
             "--seed=5",
         ],
         [
@@ -128,6 +130,8 @@ def _make_demo(root: pathlib.Path) -> None:
             f"--manifest={root / 'manifest.csv'}",
             f"--output_dir={root / 'data'}",
             "--name=demo",
+            "--crop_size=112",
+            "--detect_every=12",
         ],
     ):
         done = run_program(*words)

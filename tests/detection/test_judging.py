@@ -111,9 +111,14 @@ def test_a_threshold_of_the_aligned_score_has_videos_judged_by_it(
     assert whole.seconds == pytest.approx(3, abs=0.1)
     assert judgement.value == whole.aligned
     assert judgement.verdict in ("fake", "real", "out_of_step")
-    for chunk in judgement.chunks:
-        assert chunk.offset_distance is not None
-        assert chunk.mismatch_distance > 0
+    # At its offset a mouth near an end of the video may have no voice.
+    voices = [c.start_seconds + whole.offset_seconds for c in judgement.chunks]
+    known = [0.1 <= start <= whole.seconds - 1.1 for start in voices]
+    assert any(known)
+    for chunk, is_known in zip(judgement.chunks, known, strict=True):
+        if is_known:
+            assert chunk.offset_distance is not None
+            assert chunk.mismatch_distance > 0
         # Its mouth opens and closes.
         assert chunk.mouth_motion > 0.5
     at_once = len(alignment.lags()) // 2

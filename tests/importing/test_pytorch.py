@@ -73,9 +73,7 @@ CASES = [
 ] + [
     pytest.param(
         *(name, size, "module.", legacy),
-        marks=pytest.mark.heavy
-        if size > 64 and name != "resnet18"
-        else pytest.mark.slow,
+        marks=pytest.mark.heavy if size > 64 else pytest.mark.slow,
     )
     for name, size, legacy in (
         ("resnet18", 224, False),

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import run_program
 from tests.faults import faulty  # noqa: F401
 from tfmds.detection import pool
+from tfmds.evaluation.judgement import VERDICTS
 from tfmds.exporting import saved_model
 from tfmds.preprocessing import processes
 from tfmds.preprocessing.config import PreprocessingConfig
@@ -103,10 +104,10 @@ def test_a_process_that_dies_or_hangs_costs_its_video_only(
 @pytest.mark.slow
 def test_without_a_model_the_starter_judges_and_says_how_far_to_trust_it(clip):
     done = detect(clip)
-    assert done.returncode in (0, 1), done.stderr
-    assert done.stdout.splitlines()[1].split()[0] in ("real", "fake")
+    assert done.returncode in (0, 1, 3), done.stderr
+    assert done.stdout.splitlines()[1].split()[0] in VERDICTS
     assert "starter model" in done.stderr
-    assert "people of other recordings" in done.stderr
+    assert "proves nothing" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ def test_learns_that_mouth_and_voice_belong_together(demo_dir, tmp_path):
     assert mds[videos.label == spec.FAKE].mean() > mds[videos.label == spec.REAL].mean()
 
 
+@pytest.mark.heavy
 def test_learns_nothing_from_frames_out_of_order(demo_dir, tmp_path):
     rng = np.random.default_rng(0)
 
