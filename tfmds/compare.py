@@ -68,7 +68,7 @@ def main(config: CompareConfig) -> None:
         names=score_pairs.names(*paths),
         split=config.split,
         judged_by=judged_by,
-        levels=score_pairs.levels(config.thresholds or (), judged_by) or None,
+        levels=score_pairs.levels(config.thresholds or (), judged_by),
         num_draws=config.draws,
         seed=config.seed,
     )

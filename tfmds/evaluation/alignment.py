@@ -233,6 +233,7 @@ class Alignment:
         """Whether the offset is clear and farther off than recordings usually are."""
         return (
             self.offset_is_clear
+            and self.offset_seconds is not None
             and abs(self.offset_seconds - USUAL_OFFSET) > MAX_IN_STEP + _ROUNDING
         )
 
@@ -306,11 +307,13 @@ def align_video(stretches: Iterable[Evidence]) -> VideoAlignment:
         for _, present in sorted(by_time.items())
     ]
     whole, at = _whole(moments)
-    turns, spoken = [], {}
-    for present in moments:
-        track = min(sorted(present), key=lambda t: _or_zero(present[t].fit[at]))
-        moment = present[track]
-        turns.append(Turn(moment.start, moment.end, track, len(present)))
+    turns: list[Turn] = []
+    spoken: dict[int, list[dict[int, _Moment]]] = {}
+    for faces in moments:
+        fits = {track: _or_zero(faces[track].fit[at]) for track in sorted(faces)}
+        track = min(fits, key=fits.__getitem__)
+        moment = faces[track]
+        turns.append(Turn(moment.start, moment.end, track, len(faces)))
         spoken.setdefault(track, []).append({track: moment})
     return VideoAlignment(
         whole=whole,
@@ -425,7 +428,8 @@ def _covered(periods: Sequence[tuple[float, float]]) -> float:
 
 
 def _total(stretches: Iterable[Evidence], name: str) -> np.ndarray:
-    return np.sum([getattr(s, name) for s in stretches], axis=0, dtype=np.float64)
+    values = [getattr(s, name) for s in stretches]
+    return np.asarray(np.sum(values, axis=0, dtype=np.float64))
 
 
 def _deviation(stretches: Sequence[Evidence]) -> float:

@@ -31,7 +31,7 @@ class Calibration:
     intercept: float = 0.0
     points: tuple[tuple[float, float], ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.kind == ISOTONIC) != bool(self.points):
             raise ValueError(f"a calibration with {len(self.points)} points")
 
@@ -76,7 +76,7 @@ def _logistic(score: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> Calibr
 
     fakes = fake.sum()
     target = np.where(fake == 1, (fakes + 1) / (fakes + 2), 1 / (len(fake) - fakes + 2))
-    centre, spread = score.mean(), score.std() or 1.0
+    centre, spread = float(score.mean()), float(score.std()) or 1.0
     inputs = ((score - centre) / spread)[:, np.newaxis]
     # A target between 0 and 1 is the same thing seen as both, with weights.
     model = LogisticRegression(C=np.inf)
@@ -87,9 +87,9 @@ def _logistic(score: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> Calibr
     )
     # A score that ranks the wrong way round tells nothing; it must not tell the
     # opposite of the verdict.
-    slope = max(float(model.coef_[0, 0] / spread), 0.0)
-    intercept = float(model.intercept_[0] - slope * centre) if slope else 0.0
-    return Calibration(LOGISTIC, slope=slope, intercept=intercept)
+    slope = max(float(model.coef_[0, 0]) / spread, 0.0)
+    intercept = float(model.intercept_[0]) - slope * centre if slope else 0.0
+    return Calibration("logistic", slope=slope, intercept=intercept)
 
 
 def _isotonic(score: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> Calibration:
@@ -99,4 +99,4 @@ def _isotonic(score: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> Calibr
     points = zip(
         model.X_thresholds_.tolist(), model.y_thresholds_.tolist(), strict=True
     )
-    return Calibration(ISOTONIC, points=tuple(points))
+    return Calibration("isotonic", points=tuple(points))

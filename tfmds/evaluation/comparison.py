@@ -85,12 +85,12 @@ class Comparison:
     def summary(self) -> str:
         """The result in one sentence."""
         first, second = self.names
-        low, high = self.difference.interval or (None, None)
-        if low is None:
+        interval = self.difference.interval
+        if interval is None:
             verdict = "how sure that is cannot be said"
-        elif low > 0:
+        elif interval[0] > 0:
             verdict = f"{second} ranks them better"
-        elif high < 0:
+        elif interval[1] < 0:
             verdict = f"{first} ranks them better"
         else:
             verdict = "no difference can be told"
@@ -230,14 +230,15 @@ def compare(
     aucs = [float(metrics.auc(rank(sample))) for sample in samples]
     origin = "given"
     if levels is None:
-        levels = tuple(
-            criteria.equal_error_rate(value[~fake], value[fake]) for value in values
+        levels = (
+            criteria.equal_error_rate(values[0][~fake], values[0][fake]),
+            criteria.equal_error_rate(values[1][~fake], values[1][fake]),
         )
         origin = "the equal error rate of each on these videos"
     left_out = len(all_ids) - len(a)
-    auc = tuple(
-        bootstraps.estimate(value, drawn, num_groups)
-        for value, drawn in zip(aucs, draws, strict=True)
+    auc = (
+        bootstraps.estimate(aucs[0], draws[0], num_groups),
+        bootstraps.estimate(aucs[1], draws[1], num_groups),
     )
     return Comparison(
         names=names,
@@ -252,7 +253,7 @@ def compare(
         difference=bootstraps.estimate(
             aucs[1] - aucs[0], draws[1] - draws[0], num_groups
         ),
-        delong=delong(*values, fake),
+        delong=delong(values[0], values[1], fake),
         rank_correlation=_rank_correlation(*values),
         notes=tuple(_notes(names, auc, left_out, num_groups, len(a))),
     )

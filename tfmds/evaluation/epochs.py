@@ -40,36 +40,37 @@ class Epochs:
         """The epoch with the highest AUC, the earliest of equals."""
         values = {e: self.auc(e).value for e in self.by_epoch}
         known = {e: value for e, value in values.items() if value is not None}
-        return max(known, key=known.get) if known else None
+        return max(known, key=known.__getitem__) if known else None
 
     @property
     def enough(self) -> int | None:
         """The first epoch whose interval holds the AUC of the best one."""
-        if self.best is None:
+        best = self.best
+        highest = None if best is None else self.auc(best).value
+        if highest is None:
             return None
-        highest = self.auc(self.best).value
         return next(
             e
             for e in self.by_epoch
-            if e == self.best
-            or ((bounds := self.auc(e).interval) and bounds[1] >= highest)
+            if e == best or ((bounds := self.auc(e).interval) and bounds[1] >= highest)
         )
 
     @property
     def summary(self) -> str:
         """The result in a sentence."""
-        if self.best is None:
+        best, enough = self.best, self.enough
+        if best is None or enough is None:
             reason = self.auc(next(iter(self.by_epoch))).reason
             return f"no AUC on the {self.split} split ({reason})"
         first = (
-            f"the AUC on the {self.split} split is highest after epoch {self.best}:"
-            f" {self.auc(self.best)}"
+            f"the AUC on the {self.split} split is highest after epoch {best}:"
+            f" {self.auc(best)}"
         )
-        if self.enough == self.best:
+        if enough == best:
             return f"{first}; no earlier epoch comes near it"
         return (
-            f"{first}; after epoch {self.enough} its interval reaches that already:"
-            f" {self.auc(self.enough)}"
+            f"{first}; after epoch {enough} its interval reaches that already:"
+            f" {self.auc(enough)}"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -159,7 +159,9 @@ def evaluate(
     bootstrap = Bootstrap.draw(num_groups, num_draws, seed)
     sample = Sample(_values(chosen, score), chosen.label == spec.FAKE, groups)
     subsets, notes = _subsets(chosen, split)
-    estimates = dict(_figures(VIDEOS, sample, subsets, threshold, bootstrap))
+    estimates: dict[str, Estimate] = dict(
+        _figures(VIDEOS, sample, subsets, threshold, bootstrap)
+    )
     if chunks is not None:
         chunks = chunks.judged_by(score)
         # Row of each chunk's video among the chosen, -1 where it is not chosen.
@@ -177,8 +179,8 @@ def evaluate(
         of_chunks = {name: mask[of_video] for name, mask in subsets.items()}
         estimates |= _figures(CHUNKS, chunk_sample, of_chunks, bare, bootstrap)
         if localization.has_periods(chosen):
-            found, more = _localize(chosen, chunks, threshold, groups, bootstrap)
-            estimates |= found
+            figures, more = _localize(chosen, chunks, threshold, groups, bootstrap)
+            estimates |= figures
             notes += more
     return Evaluation(
         split=split,
@@ -291,8 +293,8 @@ def _figures(
     for subset, mask in subsets.items():
         for name, estimate in metrics.evaluate(
             sample.select(mask),
-            threshold=threshold and threshold.value,
-            probability=threshold and threshold.calibration,
+            threshold=None if threshold is None else threshold.value,
+            probability=None if threshold is None else threshold.calibration,
             bootstrap=bootstrap,
         ):
             yield f"{level}{subset}/{name}", estimate

@@ -216,7 +216,7 @@ class VideoJudgement:
         """Calibrated; as if real and fake were equally likely beforehand."""
         if self.value is None or self.threshold.calibration is None:
             return None
-        return float(self.threshold.calibration(np.float64(self.value)))
+        return float(self.threshold.calibration(np.asarray(self.value)))
 
     @property
     def shares(self) -> dict[str, float] | None:
@@ -381,13 +381,16 @@ class VideoJudgement:
         found = set()
         for track in self.tracks:
             chunks = [c for c in self.chunks if c.track == track]
-            known = [c for c in chunks if c.offset_distance is not None]
-            starts = np.array([c.start_seconds for c in known])
-            gains = np.array([c.mismatch_distance - c.offset_distance for c in known])
-            for chunk in known:
-                near = np.abs(starts - chunk.start_seconds) < _MOMENT_SECONDS / 2
-                if gains[near].mean() <= 0:
-                    found.add((track, chunk.start_seconds))
+            gains = {
+                c.start_seconds: c.mismatch_distance - c.offset_distance
+                for c in chunks
+                if c.offset_distance is not None and c.mismatch_distance is not None
+            }
+            starts, gain = np.array([*gains]), np.array([*gains.values()])
+            for start in gains:
+                near = np.abs(starts - start) < _MOMENT_SECONDS / 2
+                if gain[near].mean() <= 0:
+                    found.add((track, start))
         return found
 
     def of_track(self, track: int) -> "VideoJudgement":
@@ -489,9 +492,9 @@ class VideoJudgement:
 
 def step_in_words(found: Alignment) -> str:
     """How early or late the sound is, empty where that is not clear."""
-    if not found.offset_is_clear:
-        return ""
     seconds = found.offset_seconds
+    if seconds is None or not found.offset_is_clear:
+        return ""
     if abs(seconds) < _AUDIBLE:
         return "Sound and picture are in step"
     return f"The sound is {abs(seconds):.2f} s {'late' if seconds > 0 else 'early'}"

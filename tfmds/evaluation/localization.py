@@ -54,7 +54,7 @@ class Localizer:
     average_precision: float | None = None
     f1: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         numbers = (self.low, self.high, self.smoothing_seconds)
         if not np.isfinite(numbers).all() or self.low > self.high:
             raise ValueError(
@@ -334,7 +334,8 @@ def _smoothed(
 def _lows(value: np.ndarray) -> list[float]:
     """Levels to try: evenly among the points of the curve, and among their values."""
     by_share = np.quantile(value, np.linspace(0, 1, _NUM_LOWS))
-    by_value = np.linspace(*np.quantile(value, (0.01, 0.99)), _NUM_LOWS)
+    low, high = np.quantile(value, (0.01, 0.99))
+    by_value = np.linspace(low, high, _NUM_LOWS)
     return np.unique(np.concatenate([by_share, by_value])).tolist()
 
 

@@ -98,7 +98,10 @@ def read_videos(path: os.PathLike | str) -> VideoScores:
         a score is not finite, or score and status do not go together; names file and
         line.
     """
-    optional = dict.fromkeys(scores.SCORES, _as_floats_or_empty) | _OPTIONAL_COLUMNS
+    optional = {
+        **dict.fromkeys(scores.SCORES, _as_floats_or_empty),
+        **_OPTIONAL_COLUMNS,
+    }
     columns, lines = _read(path, _VIDEO_COLUMNS, optional)
     values = {name: columns.pop(name) for name in scores.SCORES if name in columns}
     attributes = _pop_attributes(columns)
@@ -181,7 +184,8 @@ def read_foreign(
         raise InputError(
             f"{path}: the columns are {','.join(header)}, expected video,score"
         )
-    columns, lines = _read(path, {header[0]: _as_names, header[1]: _as_floats})
+    parsers: dict[str, _Parser] = {header[0]: _as_names, header[1]: _as_floats}
+    columns, lines = _read(path, parsers)
     ids, score = columns.values()
     _check_unique(ids, lines, path)
     row_of = {video: row for row, video in enumerate(labels.video_id)}
@@ -370,14 +374,14 @@ _LABEL_COLUMNS = {
 _FOREIGN_IDS = ("video", "video_id")
 _FOREIGN_SCORES = ("score", "mds")
 # `*`: every column whose name begins so.
-_OPTIONAL_COLUMNS = {
+_OPTIONAL_COLUMNS: dict[str, _Parser] = {
     "fake_periods": _as_periods,
     "seconds": _as_floats_or_empty,
     "forged": _as_words((*spec.FORGED, "")),
     "offset_seconds": _as_floats_or_empty,
     f"{ATTRIBUTE_PREFIX}*": scores.texts,
 }
-_CHUNK_COLUMNS = {
+_CHUNK_COLUMNS: dict[str, _Parser] = {
     "video_id": _as_names,
     "track": _as_ints,
     "chunk": _as_ints,
@@ -390,8 +394,8 @@ _OPTIONAL_CHUNK_COLUMNS = {"offset_distance": _as_floats_or_empty}
 
 def _read(
     path: os.PathLike | str,
-    columns: dict[str, _Parser],
-    optional: dict[str, _Parser] | None = None,
+    columns: Mapping[str, _Parser],
+    optional: Mapping[str, _Parser] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The columns by name and, for messages, the line of each row."""
     table = files.read_table(path, f"a table {','.join(columns)}", _MAKE_SCORES)
@@ -402,7 +406,7 @@ def _read(
         raise InputError(
             f"{path}: the table has the columns {', '.join(double)} more than once"
         )
-    parsers = columns | _matching(header, optional or {})
+    parsers = {**columns, **_matching(header, optional or {})}
     parts: dict[str, list[np.ndarray]] = {name: [] for name in parsers}
     lines = []
     numbers = [name for name, parse in parsers.items() if parse in _PARSE_NUMBERS]
@@ -428,7 +432,7 @@ def _header(path: os.PathLike | str) -> list[str]:
     return list(files.read_table(path, what, _MAKE_SCORES).columns)
 
 
-def _matching(header: list[str], optional: dict[str, _Parser]) -> dict[str, _Parser]:
+def _matching(header: list[str], optional: Mapping[str, _Parser]) -> dict[str, _Parser]:
     found = {}
     for name in header:
         for pattern, parse in optional.items():

@@ -38,8 +38,10 @@ def check_scores(names: Sequence[str]) -> None:
         )
 
 
-def levels(paths: Sequence[str], judged_by: tuple[str, str]) -> tuple[float, ...]:
-    """Values of threshold files, one for each table; none where there are none.
+def levels(
+    paths: Sequence[str], judged_by: tuple[str, str]
+) -> tuple[float, float] | None:
+    """Values of two threshold files, one for each table; None where there are none.
 
     Raises:
       InputError: One cannot be read, or is one of another score.
@@ -47,7 +49,7 @@ def levels(paths: Sequence[str], judged_by: tuple[str, str]) -> tuple[float, ...
     found = [thresholds.read(path) for path in paths]
     for threshold, score in zip(found, judged_by, strict=False):
         threshold.check_score(score)
-    return tuple(threshold.value for threshold in found)
+    return (found[0].value, found[1].value) if found else None
 
 
 def names(first: str, second: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tfmds import spec
 from tfmds.common.errors import InputError
@@ -57,19 +58,20 @@ class VideoScores:
     status: np.ndarray
     chunks: np.ndarray
     scores: Mapping[str, np.ndarray]
-    fake_periods: np.ndarray | None = None
-    seconds: np.ndarray | None = None
-    offset_seconds: np.ndarray | None = None
+    fake_periods: np.ndarray = dataclasses.field(default_factory=lambda: tuples([]))
+    seconds: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
+    offset_seconds: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
     attributes: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    forged: np.ndarray | None = None
+    forged: np.ndarray = dataclasses.field(default_factory=lambda: texts([]))
 
     def __post_init__(self) -> None:
-        if self.forged is None:
+        # Columns that were not given.
+        if not len(self.forged):
             object.__setattr__(self, "forged", texts([""] * len(self)))
-        if self.fake_periods is None:
+        if not len(self.fake_periods):
             object.__setattr__(self, "fake_periods", tuples([()] * len(self)))
         for name in ("seconds", "offset_seconds"):
-            if getattr(self, name) is None:
+            if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.full(len(self), np.nan))
 
     def __len__(self) -> int:
@@ -162,13 +164,13 @@ class VideoScores:
                     k: np.asarray(v, np.float64) for k, v in (more_scores or {}).items()
                 },
             },
-            fake_periods=None if fake_periods is None else tuples(fake_periods),
-            seconds=None if seconds is None else np.asarray(seconds, np.float64),
-            offset_seconds=(
-                None if offset_seconds is None else np.asarray(offset_seconds, float)
+            fake_periods=tuples(() if fake_periods is None else fake_periods),
+            seconds=np.asarray(() if seconds is None else seconds, np.float64),
+            offset_seconds=np.asarray(
+                () if offset_seconds is None else offset_seconds, np.float64
             ),
             attributes={k: texts(v) for k, v in (attributes or {}).items()},
-            forged=None if forged is None else texts(forged),
+            forged=texts(() if forged is None else forged),
         )
 
 
@@ -193,10 +195,10 @@ class ChunkScores:
     start_seconds: np.ndarray
     label: np.ndarray
     distance: np.ndarray
-    offset_distance: np.ndarray | None = None
+    offset_distance: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
 
-    def __post_init__(self):
-        if self.offset_distance is None:
+    def __post_init__(self) -> None:
+        if not len(self.offset_distance):
             object.__setattr__(self, "offset_distance", np.full(len(self), np.nan))
 
     def __len__(self) -> int:
@@ -246,7 +248,7 @@ class ChunkScores:
             label=np.asarray(label, np.int8)[order],
             distance=np.asarray(distance, np.float64)[order],
             offset_distance=(
-                None
+                np.empty(0)
                 if offset_distance is None
                 else np.asarray(offset_distance, np.float64)[order]
             ),
@@ -254,7 +256,7 @@ class ChunkScores:
 
 
 def mds(
-    distance: Sequence[float], video: np.ndarray | None = None, num_videos: int = 1
+    distance: npt.ArrayLike, video: np.ndarray | None = None, num_videos: int = 1
 ) -> np.ndarray:
     """Modality dissonance score of videos: the mean distance of the chunks of each.
 
@@ -268,11 +270,11 @@ def mds(
     Returns:
       float64 `[num_videos]`, NaN where a video has no chunk.
     """
-    distance = np.asarray(distance, np.float64)
+    each = np.asarray(distance, np.float64)
     if video is None:
-        video = np.zeros(len(distance), np.int64)
+        video = np.zeros(len(each), np.int64)
     counts = np.bincount(video, minlength=num_videos)
-    sums = np.bincount(video, distance, minlength=num_videos)
+    sums = np.bincount(video, each, minlength=num_videos)
     return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
@@ -305,9 +307,9 @@ def _select(table: Table, mask: np.ndarray) -> Table:
 
 def tuples(values: Iterable[Iterable[manifest.Period]]) -> np.ndarray:
     """An array of tuples, not of their members."""
-    values = [tuple(map(tuple, value)) for value in values]
-    array = np.empty(len(values), object)
-    for row, value in enumerate(values):
+    rows = [tuple((start, end) for start, end in value) for value in values]
+    array = np.empty(len(rows), object)
+    for row, value in enumerate(rows):
         array[row] = value
     return array
 

@@ -210,7 +210,7 @@ def _write_warmup(folder: epath.Path, spec: ChunkSpec) -> None:
     boxes = np.zeros((spec.num_frames, 4), np.float32)
     segment = records.TrackSegment([jpeg] * spec.num_frames, mfcc, 0.0, 0, boxes)
     example = records.encode(segment, Video(video_id="", path=""), spec.seconds)
-    requests = {
+    requests: dict[str, dict[str, Any]] = {
         "serving_default": {
             # Crops may have any size: small ones keep the file small.
             "frames": np.zeros((1, spec.num_frames, 32, 32, 3), np.uint8),
@@ -298,7 +298,9 @@ def _load_module(path: epath.Path) -> Any:
 class _Detector(tf.Module):
     """The functions of an export, by name in `functions`."""
 
-    def __init__(self, model, spec: ChunkSpec, view: ViewConfig, about: str):
+    def __init__(
+        self, model: keras.Model, spec: ChunkSpec, view: ViewConfig, about: str
+    ):
         super().__init__()
         self._model = model
         self._spec = spec
@@ -331,10 +333,10 @@ class _Detector(tf.Module):
                 self._lags_of_examples, input_signature=examples
             )
 
-    def _score_crops(self, frames, mfcc):
+    def _score_crops(self, frames: tf.Tensor, mfcc: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._score(input_pipeline.crop_frames(frames, self._view), mfcc)
 
-    def _score(self, frames, mfcc):
+    def _score(self, frames: tf.Tensor, mfcc: tf.Tensor) -> dict[str, tf.Tensor]:
         spec, size = self._spec, self._view.image_size
         frames = tf.ensure_shape(frames, [None, spec.num_frames, size, size, 3])
         mfcc = tf.ensure_shape(
@@ -342,7 +344,7 @@ class _Detector(tf.Module):
         )
         return _answers(self._model({"frames": frames, "mfcc": mfcc}, training=False))
 
-    def _score_examples(self, examples):
+    def _score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         # A track has any number of chunks: one ragged row per example.
         chunks = tf.map_fn(
             self._chunks_of,
@@ -359,7 +361,7 @@ class _Detector(tf.Module):
         outputs["start_seconds"] = start_seconds.values
         return outputs
 
-    def _lags_of_examples(self, examples):
+    def _lags_of_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         seconds, distances = tf.map_fn(
             lambda example: lags.distances_by_lag(
                 example,
@@ -381,11 +383,11 @@ class _Detector(tf.Module):
             "distance_by_lag": distances.values,
         }
 
-    def _chunks_of(self, example):
+    def _chunks_of(self, example: tf.Tensor) -> tuple[tf.Tensor, ...]:
         spec, view = self._spec, self._view
         track = input_pipeline.parse_track(example, spec)
 
-        def chunk_at(start):
+        def chunk_at(start: tf.Tensor) -> tuple[tf.Tensor, ...]:
             chunk = input_pipeline.cut_chunk(track, start, spec, 1.0)
             frames = input_pipeline.decode_frames(chunk["frames"], spec, view)
             return frames, chunk["mfcc"], chunk["start_seconds"]

@@ -81,7 +81,8 @@ def with_running_statistics(
     """
     norms = [x for x in model.layers if isinstance(x, BatchStatisticsNormalization)]
     moments = _moments(model, norms)
-    sums, count = None, 0
+    sums: list[np.ndarray] | None = None
+    count = 0
     for frames in batches:
         batch = [np.asarray(x, np.float64) for x in moments.predict_on_batch(frames)]
         means, variances = batch[: len(norms)], batch[len(norms) :]
@@ -89,6 +90,8 @@ def with_running_statistics(
         new = [*means, *squares]
         sums = new if sums is None else [a + b for a, b in zip(sums, new, strict=True)]
         count += 1
+    if sums is None:
+        raise ValueError("no batch to take statistics of")
     config = dataclasses.replace(config, visual_batch_statistics=False)
     running = two_stream(config)
     for layer in model.layers:

@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,7 +48,7 @@ _WEIGHT_NAMES = {
 # Counts batches; nothing depends on it.
 _IGNORED = "num_batches_tracked"
 # What a number of NumPy's float64 is made of in a file, where NumPy 1 and 2 have it.
-_FLOAT64 = [
+_FLOAT64: list[Any] = [
     *(
         (np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar")
         for core in ("core", "_core")

@@ -1,6 +1,7 @@
 """Batch norms as PyTorch, and so the paper's code, computes them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import KerasTensor, layers, ops
@@ -50,11 +51,18 @@ class BatchNormalization(layers.BatchNormalization):
       replicas: Among how many a batch is dealt, where it is synchronized.
     """
 
-    def __init__(self, momentum=MOMENTUM, epsilon=EPSILON, **kwargs):
+    def __init__(
+        self, momentum: float = MOMENTUM, epsilon: float = EPSILON, **kwargs: Any
+    ):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
         self.replicas = 1
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self,
+        inputs: KerasTensor,
+        training: bool | None = None,
+        mask: KerasTensor | None = None,
+    ) -> KerasTensor:
         """Takes float `[..., c]`, returns the same shape."""
         if not (training and self.trainable):
             return super().call(inputs, training=False, mask=mask)
@@ -75,11 +83,11 @@ class BatchStatisticsNormalization(layers.Layer):
     a score depends on what else is in the batch.
     """
 
-    def __init__(self, epsilon: float = EPSILON, **kwargs):
+    def __init__(self, epsilon: float = EPSILON, **kwargs: Any):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Scale and offset by channel; there is nothing else to remember."""
         self.gamma = self.add_weight(
             shape=input_shape[-1:], initializer="ones", name="gamma"
@@ -88,14 +96,14 @@ class BatchStatisticsNormalization(layers.Layer):
             shape=input_shape[-1:], initializer="zeros", name="beta"
         )
 
-    def call(self, inputs):
+    def call(self, inputs: KerasTensor) -> KerasTensor:
         """Takes float `[..., c]`, returns the same shape."""
         mean, variance = moments(inputs)
         scale = ops.cast(self.gamma, mean.dtype) * ops.rsqrt(variance + self.epsilon)
         x = (ops.cast(inputs, mean.dtype) - mean) * scale
         return ops.cast(x + ops.cast(self.beta, mean.dtype), self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "epsilon": self.epsilon}
 

@@ -4,6 +4,9 @@ In use a batch norm multiplies and adds constants, which the weights of a neighb
 layer can hold (Jacob et al. 2018, section 3.2).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -35,7 +38,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
             config["use_bias"] = True
         return type(layer).from_config(config)
 
-    def call(layer: layers.Layer, x, *args, **kwargs):
+    def call(layer: layers.Layer, x: Any, *args: Any, **kwargs: Any) -> Any:
         if layer.name in gone or isinstance(layer, _TRAINING_ONLY):
             return x
         if isinstance(layer, layers.MaxPooling3D) and layer.pool_size[0] == 1:
@@ -92,7 +95,9 @@ def _rescaling(norm: layers.Normalization) -> layers.Rescaling:
     return layers.Rescaling(scale.tolist(), offset.tolist(), name=norm.name)
 
 
-def _pool_pictures(pool: layers.MaxPooling3D, x: keras.KerasTensor):
+def _pool_pictures(
+    pool: layers.MaxPooling3D, x: keras.KerasTensor
+) -> keras.KerasTensor:
     # LiteRT knows no pooling in three dimensions.
     _, *shape = x.shape
     x = ops.reshape(x, (-1, *shape[1:]))
@@ -116,11 +121,15 @@ def _constants(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]
     return scale, beta - mean * scale
 
 
-def _scaled_outputs(weights, scale, shift) -> list[np.ndarray]:
+def _scaled_outputs(
+    weights: Sequence[np.ndarray], scale: np.ndarray, shift: np.ndarray
+) -> list[np.ndarray]:
     kernel, *bias = weights
     return [kernel * scale, (bias[0] if bias else 0) * scale + shift]
 
 
-def _scaled_inputs(weights, scale, shift) -> list[np.ndarray]:
+def _scaled_inputs(
+    weights: Sequence[np.ndarray], scale: np.ndarray, shift: np.ndarray
+) -> list[np.ndarray]:
     kernel, *bias = weights
     return [kernel * scale[:, None], shift @ kernel + (bias[0] if bias else 0)]

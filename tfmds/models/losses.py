@@ -1,10 +1,12 @@
 """The paper's contrastive loss (section 3.3), and a loss on mismatched voices."""
 
+from typing import Any
+
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
 
-def distance(visual: keras.KerasTensor, audio: keras.KerasTensor) -> keras.KerasTensor:
+def distance(visual: KerasTensor, audio: KerasTensor) -> KerasTensor:
     """L2 distance of two embeddings along the last axis (equation 2).
 
     The square root is taken a hair above zero, so that its gradient is finite where
@@ -21,8 +23,8 @@ def distance(visual: keras.KerasTensor, audio: keras.KerasTensor) -> keras.Keras
 
 
 def contrastive_loss(
-    label: keras.KerasTensor, distance: keras.KerasTensor, margin: float = 0.99
-) -> keras.KerasTensor:
+    label: KerasTensor, distance: KerasTensor, margin: float = 0.99
+) -> KerasTensor:
     """Pulls mouth and voice of real chunks together, pushes those of fakes apart.
 
     Equation 1 of the paper: `y d^2 + (1 - y) max(margin - d, 0)^2`.
@@ -42,10 +44,10 @@ def contrastive_loss(
 
 
 def mismatch_softmax(
-    label: keras.KerasTensor,
-    pairwise_distance: keras.KerasTensor,
+    label: KerasTensor,
+    pairwise_distance: KerasTensor,
     temperature: float = 0.1,
-) -> keras.KerasTensor:
+) -> KerasTensor:
     """Cross-entropy of finding a mouth's voice among the batch, and the reverse.
 
     Every other chunk's voice in the batch is a mismatch, so real footage alone
@@ -69,10 +71,10 @@ def mismatch_softmax(
 
 
 def mismatch_contrastive(
-    label: keras.KerasTensor,
-    pairwise_distance: keras.KerasTensor,
+    label: KerasTensor,
+    pairwise_distance: KerasTensor,
     margin: float = 0.99,
-) -> keras.KerasTensor:
+) -> KerasTensor:
     """`contrastive_loss` over all pairs of the batch, an own pair against the others.
 
     The paper's loss with each other chunk's voice for a fake; own pairs and
@@ -98,15 +100,15 @@ def mismatch_contrastive(
 class ContrastiveLoss(keras.losses.Loss):
     """`contrastive_loss` for `compile`, on the output `distance`."""
 
-    def __init__(self, margin: float = 0.99, name: str = "contrastive", **kwargs):
+    def __init__(self, margin: float = 0.99, name: str = "contrastive", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.margin = margin
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """See `contrastive_loss`."""
         return contrastive_loss(y_true, y_pred, self.margin)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "margin": self.margin}
 
@@ -115,15 +117,15 @@ class ContrastiveLoss(keras.losses.Loss):
 class MismatchSoftmax(keras.losses.Loss):
     """`mismatch_softmax` for `compile`, on the output `pairwise_distance`."""
 
-    def __init__(self, temperature: float = 0.1, name: str = "mismatch", **kwargs):
+    def __init__(self, temperature: float = 0.1, name: str = "mismatch", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.temperature = temperature
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """See `mismatch_softmax`."""
         return mismatch_softmax(y_true, y_pred, self.temperature)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "temperature": self.temperature}
 
@@ -132,14 +134,14 @@ class MismatchSoftmax(keras.losses.Loss):
 class MismatchContrastive(keras.losses.Loss):
     """`mismatch_contrastive` for `compile`, on the output `pairwise_distance`."""
 
-    def __init__(self, margin: float = 0.99, name: str = "mismatch", **kwargs):
+    def __init__(self, margin: float = 0.99, name: str = "mismatch", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.margin = margin
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """See `mismatch_contrastive`."""
         return mismatch_contrastive(y_true, y_pred, self.margin)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "margin": self.margin}

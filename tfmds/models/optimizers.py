@@ -1,6 +1,7 @@
 """Adam as the paper's code ran it."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -17,12 +18,21 @@ class AdamL2(keras.optimizers.Adam):
     """
 
     def __init__(
-        self, learning_rate=0.001, l2: float = 0.0, epsilon: float = 1e-8, **kwargs
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.001,
+        l2: float = 0.0,
+        epsilon: float = 1e-8,
+        **kwargs: Any,
     ):
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
         self.l2 = l2
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self,
+        gradient: keras.KerasTensor,
+        variable: keras.Variable,
+        learning_rate: keras.KerasTensor,
+    ) -> None:
         """Adam's step on `gradient + l2 * variable` (Kingma and Ba 2015)."""
         dtype = variable.dtype
         gradient = ops.cast(gradient, dtype) + ops.cast(self.l2 * variable, dtype)
@@ -39,6 +49,6 @@ class AdamL2(keras.optimizers.Adam):
         scale = ops.sqrt(v / v_left) + self.epsilon
         self.assign_sub(variable, rate * (m / m_left) / scale)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "l2": self.l2}

@@ -26,7 +26,7 @@ class ResNet2d3d:
       bottleneck: Whether they are bottleneck blocks.
     """
 
-    blocks: tuple[int, int, int, int]
+    blocks: tuple[int, ...]
     bottleneck: bool = False
 
     def __call__(self, frames: KerasTensor, width: float, norm: Norm) -> KerasTensor:

@@ -1,5 +1,8 @@
 """The two-stream network: visual and audio embeddings, their distance, two heads."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import KerasTensor, initializers, layers, ops
 
@@ -125,7 +128,7 @@ def count_parameters(model: keras.Model) -> dict[str, int]:
 class StandardizeTime(layers.Layer):
     """Brings the last axis of float `[n, c, t]` to mean 0 and deviation 1."""
 
-    def call(self, x):
+    def call(self, x: KerasTensor) -> KerasTensor:
         """Answers the same shape; a constant row becomes zeros."""
         deviation = ops.std(x, axis=-1, keepdims=True)
         return (x - ops.mean(x, axis=-1, keepdims=True)) / (deviation + 1e-3)
@@ -135,7 +138,7 @@ class StandardizeTime(layers.Layer):
 class StandardizeMotion(layers.Layer):
     """Takes the mean over time from pictures `[n, t, h, w, c]`, and scales the rest."""
 
-    def call(self, x):
+    def call(self, x: KerasTensor) -> KerasTensor:
         """Answers the same shape; each chunk has deviation 1 over all its pixels."""
         x = x - ops.mean(x, axis=1, keepdims=True)
         power = ops.mean(ops.square(x), axis=(1, 2, 3, 4), keepdims=True)
@@ -146,22 +149,22 @@ class StandardizeMotion(layers.Layer):
 class Distance(layers.Layer):
     """Distance of each chunk's embeddings, see `losses.distance`."""
 
-    def __init__(self, unit_embeddings: bool = False, **kwargs):
+    def __init__(self, unit_embeddings: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.unit_embeddings = unit_embeddings
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[KerasTensor]) -> KerasTensor:
         """Takes two float `[n, d]`, answers float `[n]`."""
         seen, heard = self.embeddings(inputs)
         return losses.distance(seen, heard)
 
-    def embeddings(self, inputs):
+    def embeddings(self, inputs: Sequence[KerasTensor]) -> Sequence[KerasTensor]:
         """The pair as its distance is taken."""
         if self.unit_embeddings:
             return [ops.normalize(x, axis=-1) for x in inputs]
         return inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {**super().get_config(), "unit_embeddings": self.unit_embeddings}
 
@@ -170,7 +173,7 @@ class Distance(layers.Layer):
 class PairwiseDistance(Distance):
     """Distance of each mouth in the batch to each voice."""
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[KerasTensor]) -> KerasTensor:
         """Takes two float `[n, d]`, answers float `[n, n]`."""
         seen, heard = self.embeddings(inputs)
         return losses.distance(seen[:, None], heard[None])

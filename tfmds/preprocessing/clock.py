@@ -95,7 +95,7 @@ class Clock:
             the picture stands still.
         """
         self._packets = container.demux(*streams)
-        self._stamps = {s.index: _Stamps(float(s.time_base)) for s in streams}
+        self._stamps = {s.index: _Stamps(float(s.time_base or 1)) for s in streams}
         # Offsets are whole ticks of each stream, or the streams would drift apart.
         self._tick = max(stamps.time_base for stamps in self._stamps.values())
         self._heard_seconds = heard_seconds
@@ -198,15 +198,14 @@ class Clock:
 
     def _is_empty(self, index: int, time: float) -> bool:
         """Whether nothing goes on in the gap before a stamp of a stream."""
-        if time - self._first <= self._heard_seconds:
+        if time - (self._first or 0.0) <= self._heard_seconds:
             return False
         start = self._stamps[index].end
         quarter = (time - start) / 4
-        begun = {
-            i: s for i, s in self._stamps.items() if i != index and s.last is not None
-        }
+        others = [(i, s) for i, s in self._stamps.items() if i != index]
+        begun = {i: s for i, s in others if s.last is not None}
         near = start + min(quarter, _GAP)
-        if any(s.last > near for s in begun.values()):
+        if any(s.last > near for _, s in others if s.last is not None):
             return False
         waiting = set(begun)
         for i, later, _ in self._following():

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,11 +29,18 @@ class _ProposalStage(StagePNet):
     TensorFlow's area resize, which mtcnn calls, takes as long as the network.
     """
 
-    def __init__(self):
+    _model: Any
+
+    def __init__(self) -> None:
         super().__init__()
         self._model = _compiled(self._model, None)
 
-    def __call__(self, images_normalized, images_oshapes, bboxes_batch=None):
+    def __call__(
+        self,
+        images_normalized: np.ndarray,
+        images_oshapes: np.ndarray,
+        bboxes_batch: np.ndarray | None = None,
+    ) -> np.ndarray:
         height, width = images_oshapes[0][:2]
         # Its min_face_size stays 20: with more it silently finds nothing.
         scales = images_lib.build_scale_pyramid(
@@ -57,11 +65,13 @@ class _ProposalStage(StagePNet):
 
 
 class _RefineStage(StageRNet):
-    def __init__(self):
+    _model: Any
+
+    def __init__(self) -> None:
         super().__init__()
         self._model = _compiled(self._model, 24)
 
-    def __call__(self, bboxes_batch, **kwargs):
+    def __call__(self, bboxes_batch: np.ndarray, **kwargs: Any) -> np.ndarray:
         # On nothing the networks raise, which mtcnn takes for an empty answer.
         if not len(bboxes_batch):
             return bboxes_batch
@@ -69,11 +79,13 @@ class _RefineStage(StageRNet):
 
 
 class _OutputStage(StageONet):
-    def __init__(self):
+    _model: Any
+
+    def __init__(self) -> None:
         super().__init__()
         self._model = _compiled(self._model, 48)
 
-    def __call__(self, bboxes_batch, **kwargs):
+    def __call__(self, bboxes_batch: np.ndarray, **kwargs: Any) -> np.ndarray:
         if not len(bboxes_batch):
             return np.empty((0, 16))
         return super().__call__(bboxes_batch=bboxes_batch, **kwargs)
@@ -82,7 +94,7 @@ class _OutputStage(StageONet):
 class Detector:
     """MTCNN for lists of images of one size."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._mtcnn = MTCNN(stages=[_ProposalStage, _RefineStage, _OutputStage])
 
     def detect(

@@ -87,7 +87,7 @@ class Downmix:
     def _choose(self) -> int:
         """The row that stands for the sound from here on."""
         channels = self._power[-self._num_channels :]
-        if self._mix:
+        if self._weights is not None and self._mix:
             # What the mix would have of channels that know nothing of each other.
             expected = float(self._weights**2 @ channels)
             # It may leave out a channel altogether, as that of the lowest tones.
@@ -130,8 +130,8 @@ def _mix_weights(frame: av.AudioFrame) -> np.ndarray | None:
         to_format = av.AudioResampler(frame.format, frame.layout, rate)
         as_stored = [*to_format.resample(one_each), *to_format.resample(None)]
         mix = _to("mono", rate)
-        weights = [_samples(mix, f)[0] for f in [*as_stored, None]]
+        pieces = [_samples(mix, f)[0] for f in [*as_stored, None]]
     except (av.FFmpegError, ValueError):
         return None
-    weights = np.concatenate(weights).astype(np.float64)
+    weights = np.concatenate(pieces).astype(np.float64)
     return weights if len(weights) == count else None

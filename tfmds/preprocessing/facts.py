@@ -1,9 +1,11 @@
 """What a media file is, beside what is seen and heard in it: sizes, rates, codecs."""
 
 import os
+from typing import Any, Literal
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from tfmds.data.data_set import MediaFacts
 from tfmds.preprocessing import sound, streams
@@ -29,7 +31,9 @@ def read(
       picture_index: Which stream the pictures are, without it the likeliest.
       sound_index: Which stream the sound is, without it the likeliest.
     """
-    facts = {"bytes": os.path.getsize(path) if os.path.exists(path) else 0}
+    facts: dict[str, Any] = {
+        "bytes": os.path.getsize(path) if os.path.exists(path) else 0
+    }
     try:
         with streams.open_container(path) as container:
             stream = _stream(container, "video", picture_index)
@@ -52,13 +56,15 @@ def read(
     return MediaFacts(**facts)
 
 
-def _stream(container, kind: str, index: int | None):
+def _stream(
+    container: InputContainer, kind: Literal["video", "audio"], index: int | None
+) -> Any:
     if index is not None:
         return container.streams[index]
     return streams.candidates(container, kind)[0]
 
 
-def _leading_silence(container, stream) -> float | None:
+def _leading_silence(container: InputContainer, stream: av.AudioStream) -> float | None:
     """Seconds of silence before the first sound, None where there is none at all."""
     rate = stream.sample_rate
     errors: list[str] = []

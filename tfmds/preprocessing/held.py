@@ -2,7 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -46,7 +46,7 @@ class Held:
     def __enter__(self) -> "Held":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add(self, segments: Iterable[TrackSegment]) -> None:
@@ -71,7 +71,7 @@ class Held:
         if self._options.tracks == "all" or not self.stretches:
             return
         lengths: Counter[int] = Counter()
-        sizes: Counter[int] = Counter()
+        sizes: defaultdict[int, float] = defaultdict(float)
         for s in self.stretches:
             lengths[s.track] += s.length
             sizes[s.track] += s.length * s.size

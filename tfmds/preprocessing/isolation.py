@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, Any
 
 import av
 import cv2
@@ -231,7 +231,7 @@ def _serve_one(connection: socket.socket, request: messages.Header) -> None:
     # Where this process hangs and its reader is gone, nobody else ends it.
     patience = options.video_timeout_seconds + 60
 
-    def tell(kind: str, payload: bytes = b"", **fields) -> None:
+    def tell(kind: str, payload: bytes = b"", **fields: Any) -> None:
         signal.alarm(0)
         connection.sendall(messages.pack({"kind": kind, **fields}, payload))
         signal.alarm(patience)

@@ -7,7 +7,8 @@ the file interleaves them.
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import cast
 
 import av
 
@@ -73,11 +74,17 @@ class Media:
             self._container.close()
             raise
 
-    def _open(self, path, chunk_spec, sound_path, num_threads) -> None:
+    def _open(
+        self,
+        path: os.PathLike | str,
+        chunk_spec: spec.ChunkSpec,
+        sound_path: os.PathLike | str | None,
+        num_threads: int,
+    ) -> None:
         options = self._options
         found = streams.candidates(self._container, "video", options.picture_track)
         index = streams.the_first_that_moves(path, found, options.max_pixels)
-        self._stream = self._container.streams[index]
+        self._stream = cast(av.VideoStream, self._container.streams[index])
         self._check_limits()
         self._aspect = _pixel_aspect(self._stream)
         if sound_path is None and not self._container.streams.audio:
@@ -127,7 +134,7 @@ class Media:
     def __enter__(self) -> "Media":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._frames.close()
         self._container.close()
         self.sound.close()
@@ -253,7 +260,7 @@ class Media:
                 self._repeated_until = float(end * packet.time_base)
             yield packet
 
-    def _decode(self) -> Iterator[tuple[float, av.VideoFrame]]:
+    def _decode(self) -> Generator[tuple[float, av.VideoFrame], None, None]:
         """Frames in the order they are shown, with their time in seconds."""
         last = delay = None
         # Its times are those of the decoding, made up where pictures are reordered.
@@ -289,7 +296,7 @@ def _pixel_aspect(stream: av.VideoStream) -> float:
 
 
 def _shown_seconds(frame: av.VideoFrame, stream: av.VideoStream) -> float:
-    if frame.duration:
+    if frame.duration and frame.time_base:
         return float(frame.duration * frame.time_base)
     return 1 / float(stream.average_rate or 30)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from typing import Any
 
 import av
 import cv2
@@ -31,7 +32,7 @@ def orientation_of(frame: av.VideoFrame) -> np.ndarray | None:
     A display matrix that is none of the eight turns and flips, scaled or not, is
     ignored: damaged ones occur more often than pictures that stand aslant.
     """
-    stored = frame.side_data.get("DISPLAYMATRIX")
+    stored: Any = frame.side_data.get("DISPLAYMATRIX")
     if stored is None:
         return None
     # The file's rows are what becomes of (1, 0) and of (0, 1).
@@ -219,7 +220,7 @@ def _cut(
 
 
 def _plane(frame: av.VideoFrame, i: int) -> np.ndarray:
-    plane = frame.planes[i]
+    plane: Any = frame.planes[i]
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
     return rows[: plane.height, : plane.width]
 
@@ -227,7 +228,7 @@ def _plane(frame: av.VideoFrame, i: int) -> np.ndarray:
 class _Scalers(threading.local):
     """One scaler for each use, since setting one up takes longer than scaling."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.whole = VideoReformatter()
         self.part = VideoReformatter()
         self.crop = VideoReformatter()

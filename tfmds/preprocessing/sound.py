@@ -4,10 +4,13 @@ import contextlib
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import cast
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.stream import Stream
 
 from tfmds import spec
 from tfmds.preprocessing import streams
@@ -63,10 +66,10 @@ class Sound:
         self.path = path
         self._rate = sample_rate
         self._container = streams.open_container(path)
-        self._stream = self._container.streams[index]
+        self._stream = cast(av.AudioStream, self._container.streams[index])
         self.stated_seconds = (self._container.duration or 0) / av.time_base
         self.note = streams.note_on_choice("audio", index, self._container)
-        both = [self._stream]
+        both: list[Stream] = [self._stream]
         if picture is not None:
             both.append(self._container.streams[picture.index])
         # A gap in a file of sound alone is silence.
@@ -132,7 +135,7 @@ class Sound:
         while self._kept and self._kept[0][0] + len(self._kept[0][1]) <= self._start:
             self._kept.popleft()
 
-    def _decode(self) -> Iterator[np.ndarray]:
+    def _decode(self) -> Generator[np.ndarray, None, None]:
         """The sound from the start of the clock on, gaps filled with zeros."""
         position = 0
         for start, samples in resampled(
@@ -175,10 +178,14 @@ def choose(
     Raises:
       MediaError: There is no sound, or nothing is to be heard.
     """
-    error = None
+    error: MediaError | None = None
     # To open a file costs as much as some of its pictures.
-    opened = picture and contextlib.nullcontext(picture.container)
-    with opened or streams.open_container(path) as container:
+    opened: contextlib.AbstractContextManager[InputContainer]
+    if picture is None:
+        opened = streams.open_container(path)
+    else:
+        opened = contextlib.nullcontext(cast(InputContainer, picture.container))
+    with opened as container:
         found = streams.candidates(container, "audio", options.sound_track, picture)
         indices = [stream.index for stream in found]
     for index in indices:
@@ -188,6 +195,7 @@ def choose(
             error = error or e
         else:
             return index
+    assert error is not None, "there are candidates, or an error"
     raise error
 
 
@@ -198,7 +206,7 @@ def _check_audible(
     errors: list[str] = []
     empty = True
     with streams.open_container(path) as container:
-        stream = container.streams[index]
+        stream = cast(av.AudioStream, container.streams[index])
         for start, samples in resampled(
             Clock(container, [stream]), stream, sample_rate, None, errors.append
         ):
@@ -234,7 +242,8 @@ def resampled(
       note_error: Is told what could not be decoded.
       skipped: Seconds from there to sample 0.
     """
-    mix = setup = None
+    mix: Downmix | None = None
+    setup: tuple[str, str, int] | None = None
     position, expected = 0, -skipped
     for frame in streams.decoded(packets, stream, note_error):
         time = streams.time_of(frame)
@@ -242,7 +251,7 @@ def resampled(
             zero = time or 0.0
         time = expected if time is None else time - zero - skipped
         now = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if setup != now or abs(time - expected) > _SOUND_JITTER:
+        if mix is None or setup != now or abs(time - expected) > _SOUND_JITTER:
             for piece in mix.end() if mix else ():
                 yield position, piece
                 position += len(piece)

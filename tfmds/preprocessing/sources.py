@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 from etils import epath
 
@@ -52,7 +52,7 @@ def local_file(path: os.PathLike | str, max_bytes: int) -> Iterator[str]:
     if not found and (not scheme or os.path.exists(path)):
         yield path
         return
-    if not found and scheme[1].lower() not in _STORES:
+    if not found and scheme and scheme[1].lower() not in _STORES:
         raise MediaError(
             spec.DECODE_ERROR,
             f"videos are read from disk, not from {scheme[1]}://: download it first",
@@ -80,7 +80,10 @@ def _in_archive(path: os.PathLike | str) -> tuple[str, str] | None:
 
 @contextlib.contextmanager
 def _opened(archive: str) -> Iterator[zipfile.ZipFile]:
-    with epath.Path(archive).open("rb") as f, zipfile.ZipFile(f) as opened:
+    with (
+        epath.Path(archive).open("rb") as f,
+        zipfile.ZipFile(cast(IO[bytes], f)) as opened,
+    ):
         yield opened
 
 

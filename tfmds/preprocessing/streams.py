@@ -4,7 +4,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import av
 import av.logging
@@ -87,10 +87,10 @@ def open_container(path: os.PathLike | str) -> av.container.InputContainer:
 
 def candidates(
     container: av.container.InputContainer,
-    kind: str,
+    kind: Literal["video", "audio"],
     number: int = 0,
     beside: av.stream.Stream | None = None,
-) -> list[av.stream.Stream]:
+) -> list[Any]:
     """The streams that may be the picture, or the sound, the likeliest first.
 
     First what the file calls its default, then what belongs to the same program,
@@ -157,7 +157,7 @@ def _unknown_codec(path: str, index: int, name: str) -> str:
 
 
 def the_first_that_moves(
-    path: str, streams: Sequence[av.VideoStream], max_pixels: int
+    path: os.PathLike | str, streams: Sequence[av.VideoStream], max_pixels: int
 ) -> int:
     """Index of the first stream of which more than one picture can be decoded.
 
@@ -168,7 +168,7 @@ def the_first_that_moves(
     """
     for stream in streams if len(streams) > 1 else ():
         with open_container(path) as container:
-            tried = container.streams[stream.index]
+            tried = cast(av.VideoStream, container.streams[stream.index])
             context = tried.codec_context
             if context.width * context.height > max_pixels:
                 continue
@@ -197,7 +197,7 @@ def note_on_choice(
 
 def decoded(
     packets: Iterable[av.Packet],
-    stream: av.stream.Stream,
+    stream: av.VideoStream | av.AudioStream,
     note_error: Callable[[str], None],
 ) -> Iterator:
     """Frames of a stream; what cannot be decoded is noted and passed over.
@@ -233,10 +233,12 @@ def _frames(decode: Callable[[], list], note_error: Callable[[str], None]) -> li
         return []
 
 
-def time_of(frame) -> float | None:
+def time_of(frame: av.VideoFrame | av.AudioFrame) -> float | None:
     """When a frame is shown or heard, in seconds; None where nothing tells."""
     stamp = frame.pts if frame.pts is not None else frame.dts
-    return None if stamp is None else float(stamp * frame.time_base)
+    if stamp is None or frame.time_base is None:
+        return None
+    return float(stamp * frame.time_base)
 
 
 def error_text(error: Exception) -> str:

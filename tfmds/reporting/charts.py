@@ -9,12 +9,12 @@ import importlib.resources
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 
 Row = Mapping[str, Any]
-AnyChart = alt.LayerChart | alt.HConcatChart
+AnyChart = alt.LayerChart | alt.FacetChart | alt.HConcatChart
 
 # Names of the style sheet.
 REAL, FAKE, INK, LINE, VEIL, PAPER = (
@@ -55,7 +55,9 @@ def layered(
 ) -> alt.LayerChart:
     """A chart of the layers there are, `height` pixels high."""
     there = [layer for layer in layers if layer is not None]
-    return alt.layer(*there).properties(height=height, description=description)
+    # None of the layers is a facet.
+    chart = cast(alt.LayerChart, alt.layer(*there))
+    return chart.properties(height=height, description=description)
 
 
 def marked_line(
@@ -76,14 +78,14 @@ def marked_line(
       bold: Whether it stands out among others.
     """
     channel, along = (alt.X, alt.Y) if axis == "x" else (alt.Y, alt.X)
-    at = channel("value:Q").scale(scale or alt.Undefined)
+    at = channel("value:Q", scale=scale or alt.Undefined)
     base = alt.Chart(data([{"value": value, "name": name}])).encode(at)
     rule = base.mark_rule(
         color=INK,
         strokeWidth=2.5 if bold else 1.5,
         strokeDash=[1, 0] if bold else [6, 4],
     ).encode(tooltip=["name:N", alt.Tooltip("value:Q", format=".3f")])
-    place = (
+    place: dict[str, Any] = (
         {"baseline": "top", "dx": 5}
         if axis == "x"
         else {"baseline": "bottom", "dx": 4, "dy": -3}
@@ -116,8 +118,10 @@ def library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that sets `vegaEmbed`."""
     import vl_convert
 
+    # Its types want a snippet, without which the script sets `vegaEmbed`.
+    script = cast(Any, vl_convert).javascript_bundle()
     # The script's own names would fall among the page's.
-    return f"(()=>{{{vl_convert.javascript_bundle()}}})();"
+    return f"(()=>{{{script}}})();"
 
 
 @functools.lru_cache(maxsize=1)

@@ -37,12 +37,9 @@ def chunks(
         for column, picture in enumerate([*video[shown], _coloured(sound[1:])]):
             width = _SIDE if column < _NUM_FRAMES else _MFCC_WIDTH
             url = _url(cv2.resize(picture, (width, _SIDE)))
-            x, y = column * (_SIDE + 4), top + _TITLE_HEIGHT
-            pictures.append({"x": x, "y": y, "url": url, "width": width})
-    x, y = (
-        channel(f"{field}:Q", axis=None).scale(None)
-        for channel, field in ((alt.X, "x"), (alt.Y, "y"))
-    )
+            place = {"x": column * (_SIDE + 4), "y": top + _TITLE_HEIGHT}
+            pictures.append({**place, "url": url, "width": width})
+    x, y = alt.X("x:Q", axis=None).scale(None), alt.Y("y:Q", axis=None).scale(None)
     # A mark has one width, so frames and MFCC are layers of their own.
     layers = [
         alt.Chart(data(p for p in pictures if p["width"] == width))

@@ -1,6 +1,7 @@
 """Charts of an evaluation, of a run's epochs and of a comparison."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -304,7 +305,7 @@ def confusion(evaluation: Evaluation) -> alt.LayerChart | None:
     rows = []
     for word in ("real", "fake"):
         counts = {
-            called: evaluation.estimates[f"{VIDEOS}/{word}s_called_{called}"].value
+            called: evaluation.estimates[f"{VIDEOS}/{word}s_called_{called}"].value or 0
             for called in ("real", "fake")
         }
         total = max(sum(counts.values()), 1)
@@ -366,16 +367,14 @@ def _curve(
     y_name: tuple[str, str],
     chance: Sequence[Row],
 ) -> alt.LayerChart:
-    x, y = (
-        channel(f"{field}:Q", title=title, scale=RATE).axis(tickCount=5)
-        for channel, (field, title) in ((alt.X, x_name), (alt.Y, y_name))
-    )
+    x = alt.X(f"{x_name[0]}:Q", title=x_name[1], scale=RATE).axis(tickCount=5)
+    y = alt.Y(f"{y_name[0]}:Q", title=y_name[1], scale=RATE).axis(tickCount=5)
     tooltip = [
         *(alt.Tooltip(f"{f}:Q", title=t, format=".3f") for f, t in (x_name, y_name)),
         alt.Tooltip("level:N", title="at the threshold"),
     ]
 
-    def points(some: Sequence[Row], **style) -> alt.Chart:
+    def points(some: Sequence[Row], **style: Any) -> alt.Chart:
         drawn = alt.Chart(data(some)).mark_point(filled=True, **style)
         return drawn.encode(x, y, tooltip=tooltip)
 
@@ -393,7 +392,10 @@ def _curve(
 def _line(
     rows: Sequence[Row], x: alt.X, y: alt.Y, *, width: float = 1, dashed: bool = False
 ) -> alt.Chart:
-    style = {"strokeWidth": width, "strokeDash": [3, 4] if dashed else [1, 0]}
+    style: dict[str, Any] = {
+        "strokeWidth": width,
+        "strokeDash": [3, 4] if dashed else [1, 0],
+    }
     # In the order of the rows: a ROC has upright steps.
     numbered = [{**row, "number": number} for number, row in enumerate(rows)]
     return (

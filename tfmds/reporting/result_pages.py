@@ -203,7 +203,7 @@ def _judgement(
     evaluation: Evaluation, row: int, faces: Mapping[tuple[int, float], bytes]
 ) -> VideoJudgement | None:
     videos, chunks = evaluation.videos, evaluation.chunks
-    if chunks is None:
+    if chunks is None or evaluation.threshold is None:
         return None
     mine = chunks.select(chunks.video_id == videos.video_id[row])
     kept: list[JudgedChunk] = []
@@ -246,7 +246,7 @@ def _confusion(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
     table = {}
     for word in ("real", "fake"):
         counts = {
-            called: evaluation.estimates[f"{VIDEOS}/{word}s_called_{called}"].value
+            called: evaluation.estimates[f"{VIDEOS}/{word}s_called_{called}"].value or 0
             for called in ("real", "fake")
         }
         total = sum(counts.values())

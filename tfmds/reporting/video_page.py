@@ -86,7 +86,10 @@ def details(judgement: VideoJudgement) -> dict[str, Any]:
       and `unseen`, and `tracks` with the pictures of their faces.
     """
     most_faces = _MAX_FACES // max(len(judgement.tracks), 1)
-    words = {"judgement": judgement, "plain_reason": _plain_reason(judgement)}
+    words: dict[str, Any] = {
+        "judgement": judgement,
+        "plain_reason": _plain_reason(judgement),
+    }
     strips = [track_strip(judgement, track, most_faces) for track in judgement.tracks]
     return {
         "result": judgement.to_json(),
@@ -213,7 +216,9 @@ def _environment() -> jinja2.Environment:
 
 
 def render(
-    template: str, charts: Mapping[str, alt.LayerChart | None] | None = None, **values
+    template: str,
+    charts: Mapping[str, alt.LayerChart | None] | None = None,
+    **values: Any,
 ) -> str:
     """Fills a template; every value is data, none is markup.
 

@@ -30,7 +30,12 @@ class _Fused(layers.Layer):
         super().__init__(name=norm.name, dtype=norm.dtype_policy)
         self.norm = norm
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self,
+        inputs: tf.Tensor,
+        training: bool | None = None,
+        mask: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         norm = self.norm
         if not training:
             return norm(inputs, training=False)

@@ -260,7 +260,7 @@ def _optimizer(
             warmup_target=rate if recipe.warmup_steps else None,
             warmup_steps=recipe.warmup_steps,
         )
-    average = {
+    average: dict[str, Any] = {
         "use_ema": bool(recipe.ema_momentum),
         "ema_momentum": recipe.ema_momentum,
         "ema_overwrite_frequency": steps_per_epoch if recipe.ema_momentum else None,

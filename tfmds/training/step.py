@@ -45,7 +45,9 @@ def make(
         streams = with_fused_batch_norm(streams)
     variables = model.trainable_variables
 
-    def replica_step(frames, mfcc, label):
+    def replica_step(
+        frames: tf.Tensor, mfcc: tf.Tensor, label: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
             embeddings = streams({"frames": frames, "mfcc": mfcc}, training=True)
             label = strategies.gather(label)
@@ -77,7 +79,7 @@ def make(
         replica_step = tf.function(replica_step, jit_compile=True, autograph=False)
 
     @tf.function(autograph=False)
-    def step(batch):
+    def step(batch: Any) -> dict[str, tf.Tensor]:
         figures = strategy.run(replica_step, batch)
         # They are the same on each replica.
         return {

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -161,7 +162,7 @@ class Validation:
             return None
         pairwise: list[np.ndarray] = []
 
-        def predict(frames, mfcc):
+        def predict(frames: Any, mfcc: Any) -> dict[str, Any]:
             outputs = self._predict(frames, mfcc)
             pairwise.append(outputs["pairwise_distance"].numpy())
             return outputs
@@ -250,8 +251,8 @@ def mismatch_auc(pairwise: list[np.ndarray], label: np.ndarray) -> float | None:
         matched = np.eye(len(distance), dtype=bool)
         own.append(distance[matched & real[:, None]])
         other.append(distance[~matched & real[:, None]])
-    own, other = np.concatenate(own), np.concatenate(other)
-    if not len(own) or not len(other):
+    counts = [sum(map(len, own)), sum(map(len, other))]
+    if not all(counts):
         return None
-    mismatched = np.repeat([0, 1], [len(own), len(other)])
-    return float(roc_auc_score(mismatched, np.concatenate([own, other])))
+    mismatched = np.repeat([0, 1], counts)
+    return float(roc_auc_score(mismatched, np.concatenate([*own, *other])))
