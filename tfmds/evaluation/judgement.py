@@ -473,8 +473,10 @@ class VideoJudgement:
             "track": track,
             "speaks": self.speaks(track),
             "verdict": alone.verdict,
+            "score": alone.score,
             "mds": alone.mds,
             **_alignment_to_json(alone.whole),
+            "threshold": self.threshold.value,
             "suspicious_periods": _lists(
                 self._periods(filter(self.is_suspicious, alone.chunks))
             ),
