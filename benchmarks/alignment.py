@@ -272,7 +272,6 @@ VARIANTS: list[tuple[str, Callable[[Voiced], float], dict[str, float]]] = [
     ("MDS", mds, {}),
     ("smallest at 0, 0.1 s", lambda v: smallest(v, [0.0, 0.1]), {}),
     ("**aligned**", aligned, {}),
-    ("distances not centred", aligned, {"_PASSES": 0}),
     ("noise not measured", aligned, {"_NOISE_WEIGHT": 1e9}),
     ("noise measured only", aligned, {"_NOISE_WEIGHT": 1e-3}),
     ("tolerance 0.05 s", aligned, {"TOLERANCE": 0.05}),

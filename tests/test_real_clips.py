@@ -46,3 +46,15 @@ def test_a_single_speaker_is_one_track_over_nearly_all_of_the_clip(name):
     assert summary.chunks >= int(0.8 * summary.seconds)
     for segment in segments:
         assert len(segment.mfcc) == spec.ChunkSpec().mfcc_frames_in(len(segment.frames))
+
+
+def test_the_package_says_of_a_real_clip_that_mouth_and_voice_fit():
+    from tfmds.detection import judging
+    from tfmds.exporting import saved_model
+
+    path = pathlib.Path(FOLDER) / "clips" / "pc00015.mp4"
+    judgement = judging.judge(saved_model.load(None), str(path))
+    assert judgement.verdict == "real"
+    assert judgement.whole.offset_is_clear
+    assert abs(judgement.whole.offset_seconds) < 0.1
+    assert judgement.speaks(0) is True
