@@ -102,6 +102,18 @@ def dissonance(
     )
 
 
+def lag_rows(judgement: VideoJudgement) -> list[dict[str, float]]:
+    """Each lag in seconds and the mean distance at it, none where that is not known."""
+    whole = judgement.whole
+    if whole.offset_seconds is None:
+        return []
+    return [
+        {"lag": round(float(lag), 3), "distance": round(float(distance), 5)}
+        for lag, distance in zip(lags(), whole.distance, strict=True)
+        if abs(lag) <= _SHOWN_LAG and not math.isnan(distance)
+    ]
+
+
 def by_lag(judgement: VideoJudgement) -> alt.LayerChart | None:
     """Mean distance of mouth and voice by how much later the voice is taken.
 
@@ -109,13 +121,7 @@ def by_lag(judgement: VideoJudgement) -> alt.LayerChart | None:
     video was not compared at other lags, or too little of it.
     """
     whole = judgement.whole
-    if whole.offset_seconds is None:
-        return None
-    rows = [
-        {"lag": round(float(lag), 3), "distance": float(distance)}
-        for lag, distance in zip(lags(), whole.distance, strict=True)
-        if abs(lag) <= _SHOWN_LAG and not math.isnan(distance)
-    ]
+    rows = lag_rows(judgement)
     if not rows:
         return None
     scale = alt.Scale(domain=[-_SHOWN_LAG, _SHOWN_LAG], nice=False)

@@ -82,8 +82,9 @@ def details(judgement: VideoJudgement) -> dict[str, Any]:
     """What the page of one video says, in parts for a page that draws it itself.
 
     Returns:
-      JSON: `result` as `VideoJudgement.to_json`, `chunk_seconds`, the HTML of `verdict`
-      and `unseen`, and `tracks` with the pictures of their faces.
+      JSON: `result` as `VideoJudgement.to_json`, `chunk_seconds`, `lags` with the mean
+      distance at each, the HTML of `verdict` and `unseen`, and `tracks` with the
+      pictures of their faces.
     """
     most_faces = _MAX_FACES // max(len(judgement.tracks), 1)
     words: dict[str, Any] = {
@@ -94,6 +95,7 @@ def details(judgement: VideoJudgement) -> dict[str, Any]:
     return {
         "result": judgement.to_json(),
         "chunk_seconds": judgement.chunk_seconds,
+        "lags": video_charts.lag_rows(judgement),
         "verdict": render("verdict.html", **words),
         "unseen": render("unseen.html", **words),
         "tracks": [

@@ -294,6 +294,7 @@ async function open(id) {
   $("how").hidden = true;
   $("drop").classList.add("small-drop");
   drawFaces();
+  drawLags();
   drawCurve();
   move(0);
   $("result").focus({preventScroll: true});
@@ -392,6 +393,37 @@ function drawCurve() {
   move(shown.now);
 }
 
+// Mean distance by how much later the voice is taken than the mouth.
+function drawLags() {
+  if (!shown) return;
+  const {lags, result} = shown.details;
+  $("lags").hidden = !lags.length;
+  if (!lags.length) return;
+  const width = Math.max($("lag-curve").clientWidth, 100), height = 90;
+  const span = Math.max(...lags.map((row) => Math.abs(row.lag)));
+  const low = Math.min(...lags.map((row) => row.distance)), high = Math.max(...lags.map((row) => row.distance));
+  const x = (lag) => width * (lag + span) / (2 * span);
+  const y = (distance) => 6 + (height - 12) * (high - distance) / (high - low || 1);
+  const offset = result.offset_is_clear
+    ? `, lowest at ${result.offset_seconds.toFixed(2)} seconds` : ", without a clear dip";
+  const picture = svg("svg", {
+    viewBox: `0 0 ${width} ${height + AXIS_HEIGHT}`, height: height + AXIS_HEIGHT, role: "img",
+    "aria-label": `Mean distance of mouth and voice by lag${offset}`,
+  });
+  if (result.offset_is_clear) {
+    const at = x(result.offset_seconds);
+    picture.append(svg("line", {class: "offset", x1: at, x2: at, y1: 0, y2: height}));
+  }
+  const points = lags.map((row) => `${x(row.lag)},${y(row.distance)}`).join(" ");
+  picture.append(svg("polyline", {class: "dip", points}));
+  for (const lag of [-span, -span / 2, 0, span / 2, span]) {
+    const anchor = lag === -span ? "start" : lag === span ? "end" : "middle";
+    const words = lag ? `${Math.abs(lag)} s ${lag < 0 ? "earlier" : "later"}` : "same time";
+    picture.append(svg("text", {class: "axis", x: x(lag), y: height + AXIS_HEIGHT - 5, "text-anchor": anchor}, words));
+  }
+  $("lag-curve").replaceChildren(picture);
+}
+
 // Shows where in the video we are; times within a chunk belong to it.
 function move(seconds) {
   if (!shown) return;
@@ -453,7 +485,7 @@ function listenToTheViewer() {
     else return;
     e.preventDefault();
   });
-  new ResizeObserver(drawCurve).observe(curve);
+  new ResizeObserver(() => { drawLags(); drawCurve(); }).observe(curve);
 }
 
 // --- start
