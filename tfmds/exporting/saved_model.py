@@ -22,7 +22,12 @@ from tfmds.exporting import export_info
 from tfmds.exporting.export_info import DistancesByLag, ExportInfo, split_lags
 from tfmds.models import checkpoints
 from tfmds.models.folding import fold_batch_norm
-from tfmds.models.two_stream import TwoStreamConfig, single_streams, two_stream
+from tfmds.models.two_stream import (
+    TwoStreamConfig,
+    single_streams,
+    two_stream,
+    with_embeddings,
+)
 from tfmds.spec import FORMAT_VERSION, ChunkSpec, ViewConfig
 
 FORMATS = export_info.FORMATS
@@ -73,7 +78,7 @@ def export(
         TensorFlow Serving wants it; in other formats the folder is replaced.
       export_format: One of `FORMATS`. ONNX and LiteRT hold the network alone: it
         takes `frames` uint8 `[n, 30, s, s, 3]`, cut to the region and scaled to the
-        size that tfmds_export.json names under `model`.
+        size that tfmds_export.json names under `model`, and gives both embeddings too.
 
     Returns:
       The folder that was written.
@@ -243,8 +248,13 @@ def _convert(
     size = config.image_size
     frames = keras.Input((spec.num_frames, size, size, 3), dtype="uint8", name="frames")
     mfcc = keras.Input((spec.num_coefficients, spec.num_mfcc_frames), name="mfcc")
-    outputs = model({"frames": keras.ops.cast(frames, "float32"), "mfcc": mfcc})
-    network = keras.Model({"frames": frames, "mfcc": mfcc}, _answers(outputs))
+    inputs = {"frames": keras.ops.cast(frames, "float32"), "mfcc": mfcc}
+    outputs = with_embeddings(model)(inputs)
+    # Whoever compares mouths with their voice at other lags needs both apart.
+    embeddings = {n: outputs[n] for n in ("visual_embedding", "audio_embedding")}
+    network = keras.Model(
+        {"frames": frames, "mfcc": mfcc}, {**_answers(outputs), **embeddings}
+    )
     # Keras writes only what was called once.
     network({name: np.zeros((1, *x.shape[1:])) for name, x in network.input.items()})
     path = folder / export_info.OTHER_FILES[export_format]

@@ -76,6 +76,18 @@ def with_pairwise_distance(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, outputs, name=model.name)
 
 
+def with_embeddings(model: keras.Model) -> keras.Model:
+    """The same network with two more outputs, as their distance is taken.
+
+    `visual_embedding` and `audio_embedding` are float `[n, d]`. Weights are shared with
+    `model`.
+    """
+    distance = model.get_layer("distance")
+    seen, heard = distance.embeddings(distance.input)
+    outputs = {**model.output, "visual_embedding": seen, "audio_embedding": heard}
+    return keras.Model(model.input, outputs, name=model.name)
+
+
 def single_streams(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     """The two streams, each with an input of its own and the weights of `model`.
 
