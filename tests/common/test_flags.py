@@ -171,6 +171,9 @@ OUTPUTS = {
     "pipelines.inspect": ("report",),
     "pipelines.demo": ("workdir",),
     "pipelines.reproduce": ("workdir",),
+    "pipelines.vary": ("output",),
+    # Rewrites a table of its input.
+    "pipelines.estimate_offsets": (),
 }
 _REQUIRED = {
     "tfmds.train": ["--data_dir=none"],
@@ -181,6 +184,7 @@ _REQUIRED = {
     "pipelines.preprocess": ["--manifest=none"],
     "pipelines.inspect": ["--data_dir=none"],
     "pipelines.reproduce": ["--layout=dfdc", "--input_dir=none"],
+    "pipelines.vary": ["--manifest=none"],
 }
 
 
