@@ -98,7 +98,7 @@ def test_a_table_without_its_columns_is_refused(path):
 
 def test_a_table_from_before_the_media_columns_is_read(path):
     file = path / data_set.VIDEOS_FILE
-    lines = [line.rsplit(",", 9)[0] for line in file.read_text().splitlines()]
+    lines = [line.rsplit(",", 10)[0] for line in file.read_text().splitlines()]
     file.write_text("\n".join(lines) + "\n")
     first, _ = data_set.DataSet.load(path).videos()
     assert first.seconds == 9.967

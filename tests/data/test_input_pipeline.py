@@ -206,3 +206,37 @@ def test_augmentation_masks_times_and_coefficients_and_keeps_the_rest():
         rates.append(np.nanmedian(kept))
     assert min(rates) > 0.8
     assert len(set(rates)) == 20
+
+
+@pytest.mark.parametrize("late", [0.0, 0.05, 0.1, -0.04, -0.15, 0.37])
+def test_what_a_sound_is_late_is_taken_out(shards, late):
+    dataset = input_pipeline.training_dataset(
+        shards[:1],
+        tracks.SPEC,
+        VIEW,
+        BatchConfig(tracks=2, chunks_per_track=2, sampling="random"),
+        7,
+        offsets={"v0": late, "v1": late},
+    )
+    for frames, mfcc, _ in take(dataset, 8):
+        for pictures, sound in zip(frames, mfcc, strict=True):
+            # Brightness and MFCC of the two videos begin at 0 and 10 and rise by 1.
+            steps = [round((pictures[0].mean() - begin) / 3) for begin in (0, 10)]
+            expected = [
+                begin + 10 * step + round(100 * late)
+                for begin, step in zip((0, 10), steps, strict=True)
+            ]
+            assert sound[0, 0] in expected
+
+
+def test_jitter_moves_the_sound_by_no_more_than_it_may(shards):
+    def offsets(jitter):
+        batch = BatchConfig(
+            tracks=2, chunks_per_track=2, sampling="random", offset_jitter=jitter
+        )
+        dataset = input_pipeline.training_dataset(shards, tracks.SPEC, VIEW, batch, 7)
+        return [sound[0, 0] for _, mfcc, _ in take(dataset, 12) for sound in mfcc]
+
+    moved = np.subtract(offsets(0.03), offsets(0.0))
+    assert set(np.abs(moved)) <= {0, 1, 2, 3}
+    assert len(set(moved)) > 3

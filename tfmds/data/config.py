@@ -22,6 +22,13 @@ class BatchConfig:
     shuffle_buffer: int = setting(
         256, "Chunks (grid) or records (random) shuffled together."
     )
+    offset_jitter: float = setting(
+        0.0,
+        "Seconds by which the sound of a chunk at a random time is early or late at"
+        " most.",
+        low=0,
+        high=0.5,
+    )
     # See data/augmentation.py.
     augment: bool = setting(False, "Vary pictures and sound.")
 

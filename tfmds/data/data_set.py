@@ -59,6 +59,8 @@ class VideoRow:
       chunks: Whole seconds of these faces in the records.
       seconds: Length of the picture that was looked at.
       media: What its file is.
+      offset_seconds: How late its sound is, early where negative, as
+        `pipelines.estimate_offsets` found it; None where it was not looked for.
     """
 
     video: manifest.Video
@@ -68,6 +70,7 @@ class VideoRow:
     chunks: int
     seconds: float
     media: MediaFacts = MediaFacts()
+    offset_seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +175,7 @@ def shard_name(name: str, split: str, index: int, count: int) -> str:
     return f"{name}-{split}.tfrecord-{index:05d}-of-{count:05d}"
 
 
+OFFSET_COLUMN = "offset_seconds"
 RESULT_COLUMNS = ("status", "reason", "tracks", "chunks", "seconds")
 _MEDIA_COLUMNS = {field.name: field for field in dataclasses.fields(MediaFacts)}
 _MEDIA_TYPES: dict[Any, Callable[[str], Any]] = {int: int, str: str}  # else float
@@ -181,7 +185,9 @@ def write_videos(path: os.PathLike | str, rows: Iterable[VideoRow]) -> None:
     """Writes videos.csv, whole or not at all."""
     with files.writing(path) as f:
         writer = csv.writer(f, lineterminator="\n")
-        writer.writerow([*manifest.COLUMNS, *RESULT_COLUMNS, *_MEDIA_COLUMNS])
+        writer.writerow(
+            [*manifest.COLUMNS, *RESULT_COLUMNS, *_MEDIA_COLUMNS, OFFSET_COLUMN]
+        )
         for row in rows:
             video = dataclasses.asdict(row.video)
             video["fake_periods"] = manifest.format_periods(row.video.fake_periods)
@@ -189,6 +195,7 @@ def write_videos(path: os.PathLike | str, rows: Iterable[VideoRow]) -> None:
                 [video[name] for name in manifest.COLUMNS]
                 + [getattr(row, name) for name in RESULT_COLUMNS]
                 + [getattr(row.media, name) for name in _MEDIA_COLUMNS]
+                + [row.offset_seconds]
             )
 
 
@@ -203,7 +210,7 @@ def read_videos(path: os.PathLike | str) -> list[VideoRow]:
     )
     table.need((*manifest.REQUIRED_COLUMNS, *RESULT_COLUMNS))
     numbers = [
-        *("fake_periods", "seconds"),
+        *("fake_periods", "seconds", OFFSET_COLUMN),
         *(name for name, field in _MEDIA_COLUMNS.items() if field.type is not str),
     ]
     rows = []
@@ -228,6 +235,7 @@ def _video_row(row: dict[str, str]) -> VideoRow:
         chunks=int(row["chunks"]),
         seconds=float(row["seconds"]),
         media=_media_facts(row),
+        offset_seconds=float(row[OFFSET_COLUMN]) if row.get(OFFSET_COLUMN) else None,
     )
 
 

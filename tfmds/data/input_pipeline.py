@@ -4,7 +4,7 @@ One parse function and one decode function serve training, evaluation and the
 exported model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -70,17 +70,63 @@ def random_starts(
     return tf.minimum(tf.cast(position, tf.int32), last) * step
 
 
+def in_step(track: Tensors, offset_seconds: tf.Tensor, spec: ChunkSpec) -> Tensors:
+    """The track with its sound moved by the video's offset, and its ends cut.
+
+    Args:
+      track: As `parse_track` gives it.
+      offset_seconds: float `[]`, how late the sound is; early where it is negative.
+      spec: Its chunk spec.
+
+    Returns:
+      The track whose picture and sound belong together; the same track where less
+      than a chunk would be left.
+    """
+    late = tf.cast(tf.round(offset_seconds * spec.mfcc_rate), tf.int32)
+    # Pictures are cut where frames and MFCC have a step together.
+    step = spec.frames_per_step * spec.mfcc_rate // spec.frame_rate
+    steps = tf.maximum(-late + step - 1, 0) // step
+    first_frame, first_mfcc = steps * spec.frames_per_step, steps * step + late
+    count = tf.minimum(
+        tf.shape(track["frames"])[0] - first_frame,
+        # A chunk's last window ends with it, so one frame of MFCC less is enough.
+        (tf.shape(track["mfcc"])[0] - first_mfcc + 1)
+        * spec.frame_rate
+        // spec.mfcc_rate,
+    )
+    moved = {
+        **track,
+        "frames": track["frames"][first_frame : first_frame + count],
+        "mfcc": track["mfcc"][first_mfcc:],
+        "start_seconds": track["start_seconds"]
+        + tf.cast(first_frame, tf.float32) / spec.frame_rate,
+    }
+    enough = count >= spec.num_frames
+    return {
+        name: tf.cond(enough, lambda n=name: moved[n], lambda n=name: track[n])
+        for name in track
+    }
+
+
 def cut_chunk(
-    track: Tensors, start: tf.Tensor, spec: ChunkSpec, min_fake_share: float
+    track: Tensors,
+    start: tf.Tensor,
+    spec: ChunkSpec,
+    min_fake_share: float,
+    late: tf.Tensor | int = 0,
 ) -> Tensors:
     """The chunk that begins at frame `start`, its frames still JPEG.
+
+    Its sound begins `late` frames of MFCC later, as far as the track reaches.
 
     Returns:
       `frames` string `[30]`, `mfcc` float32 `[13, 99]`, `label` int64, 0 where more
       than `min_fake_share` of the chunk lies in fake periods, `start_seconds`, and
       the scalars of the track.
     """
-    first = start * spec.mfcc_rate // spec.frame_rate
+    first = start * spec.mfcc_rate // spec.frame_rate + late
+    last = tf.shape(track["mfcc"])[0] - spec.num_mfcc_frames
+    first = tf.clip_by_value(first, 0, last)
     mfcc = tf.transpose(track["mfcc"][first : first + spec.num_mfcc_frames])
     begin = track["start_seconds"] + tf.cast(start, tf.float32) / spec.frame_rate
     end = begin + spec.seconds
@@ -193,6 +239,7 @@ def training_dataset(
     first_step: int = 0,
     context: tf.distribute.InputContext | None = None,
     service_address: str = "",
+    offsets: Mapping[str, float] | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of one epoch, the same for the same seed and epoch.
 
@@ -214,6 +261,7 @@ def training_dataset(
         `grpc://host:5000`. Its workers must see the shards under the same paths. One
         of them makes the same batches as this process would; several deal the shards
         among themselves, and their batches come in no certain order.
+      offsets: By video_id how many seconds its sound is late, which is taken out.
 
     Yields:
       `frames` uint8 `[b, 30, s, s, 3]`, `mfcc` float32 `[b, 13, 99]`, `label` int64
@@ -223,6 +271,14 @@ def training_dataset(
     # Random times take a record as often as its chunks fill, the grid each chunk once.
     random = batch.sampling == "random"
     seed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+    if offsets:
+        table = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                list(offsets), tf.constant(list(offsets.values()), tf.float32)
+            ),
+            0.0,
+        )
 
     def decode(index: tf.Tensor, chunk: Tensors) -> tuple[tf.Tensor, ...]:
         if not batch.augment:
@@ -241,9 +297,15 @@ def training_dataset(
 
     def cut(index: tf.Tensor, serialized: tf.Tensor) -> tf.data.Dataset:
         track = parse_track(serialized, spec)
+        if offsets:
+            track = in_step(track, table.lookup(track["video_id"]), spec)
         seed_pair = tf.stack([tf.constant(seed, tf.int64), index])
         starts = random_starts(track, spec, batch.chunks_per_track, seed_pair)
-        return _chunks(track, starts, spec, view)
+        most = round(batch.offset_jitter * spec.mfcc_rate)
+        late = tf.random.stateless_uniform(
+            [batch.chunks_per_track], seed_pair + 1, -most, most + 1, tf.int32
+        )
+        return _chunks(track, starts, spec, view, late)
 
     def is_in_part(index: tf.Tensor, _: Tensors) -> tf.Tensor:
         row = index % batch.size
@@ -284,12 +346,17 @@ def _grid_chunks(
     serialized: tf.Tensor, spec: ChunkSpec, view: ViewConfig, hop_frames: int
 ) -> tf.data.Dataset:
     track = parse_track(serialized, spec)
-    return _chunks(track, grid_starts(track, spec, hop_frames), spec, view)
+    starts = grid_starts(track, spec, hop_frames)
+    return _chunks(track, starts, spec, view, tf.zeros_like(starts))
 
 
 def _chunks(
-    track: Tensors, starts: tf.Tensor, spec: ChunkSpec, view: ViewConfig
+    track: Tensors,
+    starts: tf.Tensor,
+    spec: ChunkSpec,
+    view: ViewConfig,
+    late: tf.Tensor,
 ) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(starts).map(
-        lambda start: cut_chunk(track, start, spec, view.min_fake_share)
+    return tf.data.Dataset.from_tensor_slices((starts, late)).map(
+        lambda start, late: cut_chunk(track, start, spec, view.min_fake_share, late)
     )

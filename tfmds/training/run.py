@@ -62,13 +62,18 @@ def train(
     data_set = DataSet.load(data_dir)
     counts = _chunk_counts(data_set)
     _check_batch(batch, recipe, counts, strategy.num_replicas_in_sync)
+    offsets = {
+        row.video.video_id: row.offset_seconds
+        for row in data_set.videos()
+        if row.offset_seconds is not None
+    }
     config = {
         "model": model_config.to_json(),
         "spec": data_set.spec.to_json(),
         "batch": dataclasses.asdict(batch),
         "recipe": dataclasses.asdict(recipe),
         "data_set": data_set.name,
-        "data_digest": _digest(data_set.info),
+        "data_digest": _digest([data_set.info, offsets] if offsets else data_set.info),
     }
     is_chief = strategies.is_chief(strategy)
     _claim(workdir, config, is_chief)
@@ -104,6 +109,7 @@ def train(
                     first_step,
                     context,
                     running.data_service_address,
+                    offsets,
                 )
             )
         )
