@@ -5,8 +5,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 # Largest move of the window, as a share of its side, and largest change of its size.
-_SHIFT = 0.08
-_ZOOM = 0.12
+_SHIFT = 0.12
+_ZOOM = 0.2
+# Largest turn in radians.
+_TURN = 0.15
+# Share of chunks a part of whose pictures is covered, and its largest side as a share.
+_COVERED = 0.2
+_COVER = 0.4
 _BRIGHTNESS = 0.2
 _CONTRAST = 0.2
 _SATURATION = 0.5
@@ -64,11 +69,11 @@ def vary(
 
 
 def vary_frames(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors, relights, colours, blurs, compresses pictures uint8 `[t, s, s, 3]`."""
-    draw = tf.random.stateless_uniform([10], seed)
+    """Mirrors, turns, relights, blurs, compresses, covers uint8 `[t, s, s, 3]`."""
+    draw = tf.random.stateless_uniform([14], seed)
     sign = 2 * draw - 1
     frames = tf.cond(draw[0] < 0.5, lambda: tf.reverse(frames, [2]), lambda: frames)
-    pictures = tf.cast(frames, tf.float32)
+    pictures = _turn(tf.cast(frames, tf.float32), _TURN * sign[9])
     # One matrix on the colours: towards or from grey, away from the mean, tinted.
     grey = tf.fill([3, 3], 1 / 3)
     colour = grey + (tf.eye(3) - grey) * (1 + _SATURATION * sign[6])
@@ -80,6 +85,9 @@ def vary_frames(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     share = _BLUR + (1 - _BLUR) * draw[7] / _BLURRED
     pictures = tf.cond(
         draw[7] < _BLURRED, lambda: _blur(pictures, share), lambda: pictures
+    )
+    pictures = tf.cond(
+        draw[10] < _COVERED, lambda: _cover(pictures, draw[11:14]), lambda: pictures
     )
     frames = tf.cast(tf.clip_by_value(pictures, 0, 255), tf.uint8)
     quality = _QUALITY + (100 - _QUALITY) * draw[8] / _COMPRESSED
@@ -103,6 +111,35 @@ def vary_mfcc(mfcc: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     times = _mask(mfcc.shape[1], _TIME_MASK, draw[1:3])
     coefficients = _mask(mfcc.shape[0], _COEFFICIENT_MASK, draw[3:5])
     return tf.where(times[None] | coefficients[:, None], mean, varied) + gain
+
+
+def _turn(pictures: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
+    """Turns pictures about their middle; what comes in at the corners is repeated."""
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    middle = (pictures.shape[1] - 1) / 2
+    moved = middle * (1 - cos), middle * sin
+    matrix = [cos, -sin, moved[0] + moved[1], sin, cos, moved[0] - moved[1], 0.0, 0.0]
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=pictures,
+        transforms=tf.stack([matrix]),
+        output_shape=pictures.shape[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+
+
+def _cover(pictures: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+    """Lays the mean of the pictures over a square that stands still."""
+    side = pictures.shape[1]
+    length = _COVER * (0.5 + 0.5 * draw[0])
+    first = draw[1:3] * (1 - length) * side
+    place = tf.range(side, dtype=tf.float32)
+    rows, columns = (
+        (place >= first[i]) & (place < first[i] + length * side) for i in range(2)
+    )
+    covered = (rows[:, None] & columns[None])[None, ..., None]
+    return tf.where(covered, tf.reduce_mean(pictures), pictures)
 
 
 def _blur(pictures: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
