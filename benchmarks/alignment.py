@@ -33,8 +33,13 @@ from tfmds.preprocessing.tracks import read_tracks
 
 _CLIPS = flags.DEFINE_string("clips", None, "Folder of clips with INDEX.csv.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Embeddings and scores.", required=True)
-_MODEL = flags.DEFINE_string("model", None, "An export; that of the package without.")
+_MODEL = flags.DEFINE_string(
+    "model", None, "A run or an export; that of the package without."
+)
 _SKIP = flags.DEFINE_multi_string("skip", ["grid_"], "Beginnings of groups left out.")
+_USE = flags.DEFINE_string(
+    "use", "judge", "What the column `use` of the clips says; empty for any."
+)
 _SCORES_ONLY = flags.DEFINE_bool("scores_only", False, "Write scores, no table.")
 
 _NUM_SWAPS = 5
@@ -44,6 +49,8 @@ _PIECES = (3, 6)
 _RECORD_SECONDS = 10
 # Finer than the score's own hops: 0.1 s of mouths, 20 ms of voice.
 _MOUTH_FRAMES, _VOICE_FRAMES = 3, 2
+# Mouth chunks that are embedded at once.
+_BATCH = 16
 
 
 def between(seconds: np.ndarray, start: float, end: float) -> slice:
@@ -104,28 +111,34 @@ def read_clips() -> Iterator[tuple[pathlib.Path, str]]:
     with open(root / "INDEX.csv", newline="") as f:
         for row in csv.DictReader(f):
             own = row["label"] == "real" and row["voice_matches_picture"] == "yes"
-            if own and not row["group"].startswith(tuple(_SKIP.value)):
+            used = not _USE.value or row.get("use", _USE.value) == _USE.value
+            if own and used and not row["group"].startswith(tuple(_SKIP.value)):
                 yield files[row["file"]], row["group"]
 
 
 def embedder() -> Callable[[pathlib.Path, str], Voiced | None]:
     """Reads a video; gives its longest face, None where there is none."""
     model, config, chunk_spec, _ = saved_model.read_network(
-        export_info.find(_MODEL.value)
+        _MODEL.value or export_info.find(None)
     )
     see, hear = (tf.function(m, reduce_retracing=True) for m in single_streams(model))
 
     def embed(path: pathlib.Path, group: str) -> Voiced | None:
         tracks: dict[int, list] = {}
-        for segment in read_tracks(path):
-            frames = tf.stack(
+        for segment in read_tracks(path, chunk_spec=chunk_spec):
+            frames = np.concatenate(
                 [
-                    input_pipeline.decode_frames([jpeg], chunk_spec, config.view)[0]
+                    input_pipeline.decode_frames(
+                        tf.constant([jpeg]), chunk_spec, config.view
+                    )
                     for jpeg in segment.frames
                 ]
             )
             starts = np.arange(0, len(frames) - 29, _MOUTH_FRAMES)
-            mouth = [see(frames[None, i : i + 30], training=False) for i in starts]
+            mouth = [
+                see(np.stack([frames[i : i + 30] for i in some]), training=False)
+                for some in np.split(starts, range(_BATCH, len(starts), _BATCH))
+            ]
             sounds = np.arange(0, len(segment.mfcc) - 98, _VOICE_FRAMES)
             voices = np.stack([segment.mfcc[i : i + 99].T for i in sounds])
             tracks.setdefault(segment.track, []).append(

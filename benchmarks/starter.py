@@ -1,96 +1,185 @@
-"""Makes the starter model that comes with the package, and says how good it is.
+"""Makes the starter model that comes with the package, and measures it on strangers.
 
-    python -m benchmarks.starter --clips=CLIPS --drawn_manifest=DEMO/manifest.csv \
-        --workdir=OUT --output_dir=tfmds/starter
+    python -m benchmarks.starter --clips=CLIPS --workdir=OUT --output_dir=tfmds/starter
 
-Trains with configs/robust.flags on the clips of the people whose group begins with
---family and on the drawn real videos. A third of the family's people, and the drawn
-validation people, choose the best epoch and are not trained on. All other clips are
-only scored: the threshold is chosen on them, since users' videos are rather like them,
-and the two tables tell how well the people kept out, and they, are judged by it. CLIPS
-and OUT are those of benchmarks.learning.
+CLIPS is a folder of videos with INDEX.csv: columns file, label, group, use, and
+voice_matches_picture, `yes` where the voice is known to be the mouth's. Clips whose
+`use` is `train` are learned from, but for the people of --watched, on whom training is
+only watched; clips whose `use` is `judge` are strangers, on whom the threshold is
+chosen and the model is judged. Step by step:
+
+1. Copies as videos reach people (pipelines.vary), more of the people of whom there is
+   little, and track records of all (pipelines.preprocess).
+2. How far each recording is out of step (pipelines.estimate_offsets), by the model of
+   the package.
+3. Training with configs/robust.flags.
+4. The aligned scores of the strangers with their own and other voices
+   (benchmarks.alignment), the threshold, the export.
+
+OUT keeps what each step made: killed, the same command goes on.
 """
 
+import collections
+import csv
+import dataclasses
 import pathlib
+import shutil
+import subprocess
+import sys
 
-from absl import flags
-
-from benchmarks import learning
-from tfmds.common import app
-from tfmds.data import manifest as manifests
-
-_DRAWN_MANIFEST = flags.DEFINE_string(
-    "drawn_manifest", None, "Manifest of a drawn data set.", required=True
-)
-_NOTE = flags.DEFINE_multi_string("note", [], "What users should know.")
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", None, "Where the export goes.", required=True
-)
+from tfmds.common import app, flags
+from tfmds.common.errors import InputError
+from tfmds.common.flags import setting
+from tfmds.data import manifest
+from tfmds.data.data_set import INFO_FILE
+from tfmds.data.manifest import Video
 
 
-def gather(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Copies the videos; answers a manifest of what to learn, and of what is not."""
-    videos = {"data": [], "elsewhere": []}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StarterConfig:
+    """From what, where to, and what differs between people."""
 
-    def add(name: str, source: pathlib.Path, split: str, group: str) -> None:
-        videos[name].append(learning.copy_real(source, root, split, group))
+    clips: str = setting(flags.REQUIRED, "Folder of clips with INDEX.csv.")
+    workdir: str = setting(flags.REQUIRED, "What the steps make.", writes=flags.FOLDER)
+    output_dir: str = setting(
+        flags.REQUIRED, "Where the export goes.", writes=flags.FOLDER
+    )
+    watched: tuple[str, ...] = setting(
+        (
+            *("grid_b", "grid_s17", "grid_s30"),
+            *("us_bobcasey", "us_nancypelosi", "us_rd_radio53"),
+        ),
+        "Groups that training is watched on and does not learn from.",
+    )
+    most_clips: int = setting(42, "Clips of one person at most.", low=1)
+    family: str = setting(
+        "grid_",
+        "Beginning of the groups of one studio, of which there are many clips: two"
+        " copies are made of each, five of the others.",
+    )
+    target_recall: float = setting(
+        0.9, "Share of other voices that the threshold finds.", low=0, high=1
+    )
+    precision: str = setting("float32", "Of the training, see tfmds.train.")
 
-    clips = pathlib.Path(flags.FLAGS.clips)
+
+_COPIES = {"family": 2, "others": 5}
+
+
+def run(program: str, *words: object) -> None:
+    """Runs a program as a user would.
+
+    Raises:
+      InputError: It failed.
+    """
+    command = [sys.executable, "-m", program, *map(str, words)]
+    print(f"\n{app.command(program, *words)}", flush=True)
+    if subprocess.run(command).returncode:
+        raise InputError(f"{program} failed, see above; the same command goes on")
+
+
+def gather(config: StarterConfig, root: pathlib.Path) -> None:
+    """Copies the clips to learn from beside `family.csv` and `others.csv`."""
+    clips = pathlib.Path(config.clips)
     files = {path.name: path for path in clips.rglob("*") if path.is_file()}
-    kept_out = learning.folds()[0]
-    for row in learning.read_clips():
-        split = "validation" if row["file"] in kept_out else "train"
-        if row["group"].startswith(flags.FLAGS.family):
-            add("data", files[row["file"]], split, row["group"])
-        else:
-            add("elsewhere", files[row["file"]], "validation", row["group"])
-    for video in manifests.read_manifest(_DRAWN_MANIFEST.value):
-        if video.label == "real" and video.split != "test":
-            path = manifests.resolve(_DRAWN_MANIFEST.value, video)
-            add("data", pathlib.Path(path), video.split, f"drawn_{video.group}")
+    with open(clips / "INDEX.csv", newline="") as f:
+        rows = [
+            row
+            for row in csv.DictReader(f)
+            if row["label"] == "real"
+            and row["voice_matches_picture"] == "yes"
+            and row["use"] == "train"
+        ]
+    numbers = collections.Counter(row["group"] for row in rows)
+    seen: collections.Counter[str] = collections.Counter()
+    videos: dict[str, list[Video]] = {name: [] for name in _COPIES}
+    for row in sorted(rows, key=lambda row: row["file"]):
+        group = row["group"]
+        seen[group] += 1
+        # Of those with many clips every second or third, from first to last.
+        if (seen[group] - 1) % -(-numbers[group] // config.most_clips):
+            continue
+        target = root / "clips" / row["file"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            shutil.copy(files[row["file"]], target)
+        split = "validation" if group in config.watched else "train"
+        part = "family" if group.startswith(config.family) else "others"
+        path = f"clips/{row['file']}"
+        videos[part].append(Video(row["file"], path, "real", split, group))
     for name, found in videos.items():
-        manifests.write_manifest(root / f"{name}.csv", found)
-    return {name: root / f"{name}.csv" for name in videos}
+        manifest.write_manifest(root / f"{name}.csv", found)
 
 
-def main() -> None:
-    root = pathlib.Path(flags.FLAGS.workdir) / "starter"
-    workdir = root / "run"
-    for name, manifest in gather(root).items():
-        learning.run(
-            "pipelines.preprocess",
-            f"--manifest={manifest}",
-            f"--output_dir={root / name}",
-            "--name=starter",
+def make_data_set(config: StarterConfig, root: pathlib.Path) -> pathlib.Path:
+    """Clips and copies as track records whose sound is known to be in step."""
+    data = root / "data"
+    if (data / INFO_FILE).exists():
+        return data
+    gather(config, root)
+    videos: list[Video] = []
+    for name, copies in _COPIES.items():
+        varied = root / f"{name}_varied.csv"
+        run(
+            "pipelines.vary",
+            f"--manifest={root / name}.csv",
+            f"--output={varied}",
+            f"--copies={copies}",
         )
-    config = pathlib.Path(app.__file__).parents[1] / "configs" / "robust.flags"
-    learning.run(
+        videos += manifest.read_manifest(varied)
+    manifest.write_manifest(root / "manifest.csv", videos)
+    run(
+        "pipelines.preprocess",
+        f"--manifest={root / 'manifest.csv'}",
+        f"--output_dir={data}",
+        "--name=starter",
+        "--crop_size=112",
+        "--max_record_seconds=5",
+    )
+    return data
+
+
+def main(config: StarterConfig) -> None:
+    """Runs the steps one after the other."""
+    root = pathlib.Path(config.workdir)
+    data, trained = make_data_set(config, root), root / "run"
+    if not trained.exists():
+        run("pipelines.estimate_offsets", f"--data_dir={data}")
+    run(
         "tfmds.train",
-        f"--flagfile={config}",
-        f"--data_dir={root / 'data'}",
-        f"--workdir={workdir}",
+        "--flagfile=robust.flags",
+        f"--precision={config.precision}",
+        f"--data_dir={data}",
+        f"--workdir={trained}",
     )
-    model, threshold = f"--model={workdir}", root / "threshold"
-    learning.run(
+    export_model(config, trained, root)
+
+
+def export_model(
+    config: StarterConfig, trained: pathlib.Path, root: pathlib.Path
+) -> None:
+    """Chooses the threshold on the strangers and exports."""
+    judged, threshold = root / "strangers", root / "threshold"
+    run(
+        "benchmarks.alignment",
+        f"--model={trained}",
+        f"--clips={config.clips}",
+        f"--workdir={judged}",
+    )
+    run(
         "tfmds.select_threshold",
-        model,
-        f"--data_dir={root / 'elsewhere'}",
-        "--mismatches",
+        f"--scores={judged / 'scores.csv'}",
+        "--score=aligned",
+        "--criterion=target_recall",
+        f"--target={config.target_recall}",
         f"--output_dir={threshold}",
-        *(f"--note={note}" for note in _NOTE.value),
     )
-    threshold = f"--threshold={threshold / 'threshold.json'}"
-    for name in ("data", "elsewhere"):
-        learning.run(
-            "tfmds.evaluate",
-            model,
-            f"--data_dir={root / name}",
-            threshold,
-            "--mismatches",
-            "--split=validation",
-            f"--output_dir={root / 'results' / name}",
-        )
-    learning.run("tfmds.export", model, threshold, f"--output_dir={_OUTPUT_DIR.value}")
+    run(
+        "tfmds.export",
+        f"--model={trained}",
+        f"--threshold={threshold / 'threshold.json'}",
+        f"--output_dir={config.output_dir}",
+    )
 
 
 if __name__ == "__main__":
