@@ -4,9 +4,8 @@
 
 What a model that was trained before finds goes into the column `offset_seconds` of
 videos.csv, and `tfmds.train` moves each video's sound by it. Only clear offsets count.
-A model finds them relative to what it was trained on; zero is put where people's
-offsets have their median, since most recordings are in step. Train, estimate with what
-was trained, train again until it stands.
+Zero is put where people's offsets have their median, since most recordings are in step.
+Train, estimate with what was trained, train again until it stands.
 """
 
 import collections
@@ -46,8 +45,8 @@ def with_offsets(
       found: Alignments by video_id. A video without a clear one gets no offset.
 
     Returns:
-      The rows, and the median over groups of each group's median offset in seconds,
-      which was taken away from all; NaN where no offset is clear.
+      The rows, and the median of each group's median offset in seconds, which was taken
+      away from all; NaN where no offset is clear.
     """
     clear = {
         video_id: alignment.offset_seconds
@@ -69,7 +68,6 @@ def with_offsets(
 
 def main(config: OffsetsConfig) -> None:
     """Rewrites videos.csv and tells how many offsets are clear."""
-    # TensorFlow starts slowly: a wrong flag is told without it.
     from tfmds.exporting import export_info, saved_model
     from tfmds.scoring import lag_scores
 
@@ -92,9 +90,8 @@ def main(config: OffsetsConfig) -> None:
     data_sets.write_videos(data_set.path / data_sets.VIDEOS_FILE, rows)
     low, high = np.quantile(offsets, (0.1, 0.9))
     print(
-        f"{len(offsets)} of {len(found)} training videos have a clear offset. Eight of"
-        f" ten lie from {low:+.2f} to {high:+.2f} s around the median of people, which"
-        f" this model finds at {zero:+.2f} s. Training takes them out."
+        f"{len(offsets)} of {len(found)} training videos have a clear offset, most from"
+        f" {low:+.2f} to {high:+.2f} s around {zero:+.2f} s. Training takes them out."
     )
 
 

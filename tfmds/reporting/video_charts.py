@@ -139,14 +139,14 @@ def by_lag(judgement: VideoJudgement) -> alt.LayerChart | None:
             ],
         )
     )
-    name = f"{whole.offset_seconds:+.2f} s"
+    offset, mark = whole.offset_seconds, None
+    if offset is not None and whole.offset_is_clear:
+        mark = marked_line("x", offset, f"{offset:+.2f} s", scale, bold=True)
     return layered(
         160,
         "Mean distance of mouth and voice by lag: a dip where they belong together",
         line,
-        marked_line("x", whole.offset_seconds, name, scale, bold=True)
-        if whole.offset_is_clear
-        else None,
+        mark,
     )
 
 
