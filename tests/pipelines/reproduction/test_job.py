@@ -176,7 +176,14 @@ def as_archives(drawn, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lay_out", [as_sample, as_sorted, as_archives])
+@pytest.mark.parametrize(
+    "lay_out",
+    [
+        as_sample,
+        pytest.param(as_sorted, marks=pytest.mark.heavy),
+        pytest.param(as_archives, marks=pytest.mark.heavy),
+    ],
+)
 def test_from_videos_to_the_published_figures(drawn, tmp_path, lay_out):
     layout = lay_out(drawn, tmp_path / "in")
     folders = Folders(tmp_path / "job")
