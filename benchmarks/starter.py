@@ -65,9 +65,9 @@ class StarterConfig:
 
 _COPIES = {"family": 2, "others": 5}
 _NOTE = (
-    "this is the starter model that comes with tfmds. It finds voices that do not belong"
-    " to the mouth, also on recordings of strangers; face swaps in step with their own"
-    " voice and generated heads fit, and a verdict proves nothing by itself"
+    "this is the starter model that comes with tfmds. It finds voices that do not"
+    " belong to the mouth, also on recordings of strangers; face swaps in step with"
+    " their own voice and generated heads fit, and a verdict proves nothing by itself"
 )
 
 
