@@ -65,3 +65,20 @@ def test_a_list_of_windows_names_the_files_on_this_disk(
     (tmp_path / "zoë.mp4").touch()
     (tmp_path / "list.txt").write_bytes("zoë.mp4\r\nb.mp4\r\n".encode(encoding))
     assert inputs.read_list("list.txt") == ["zoë.mp4", "b.mp4"]
+
+
+def test_what_a_folder_has_beside_videos_is_counted_in_a_line(tmp_path, capsys):
+    for name in ("a.mp4", "b.txt", "c.txt", "d.JPG", "._a.mp4", "README"):
+        (tmp_path / name).touch()
+    assert inputs.find_videos(str(tmp_path)) == [str(tmp_path / "a.mp4")]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"note: {tmp_path}: 5 files are no videos and were passed over (2 .txt, 1 "
+    )
+    assert all(kind in line for kind in ("1 .jpg", "1 hidden", "1 without suffix"))
+
+
+@pytest.mark.parametrize("address", ["https://x.org/a.mp4", "rtsp://x.org/a"])
+def test_an_address_is_no_file_and_what_to_do_is_said(address):
+    with pytest.raises(InputError, match="read from disk; download it"):
+        inputs.find_videos(address)

@@ -192,3 +192,57 @@ def test_a_gap_in_all_is_told_of_or_closed(gap, is_closed):
         assert clock.jumps == [(4.0, 200.0)]
     else:
         assert clock.gaps == [(4.0, 24.0)]
+
+
+def test_a_part_in_another_codec_is_told_of_by_its_seconds(tmp_path):
+    first = recording(tmp_path / "a.ts")
+    other = recording(tmp_path / "b.ts", codec="mpeg2video", sound_codec="mp2")
+    path = tmp_path / "v.ts"
+    path.write_bytes(b"".join(pathlib.Path(p).read_bytes() for p in (first, other)))
+    with Media(path, SPEC, num_threads=1) as media:
+        assert len(list(media.pictures())) == 72
+        ((start, end, why),) = media.unread
+    assert (start, end) == pytest.approx((2.4, 4.8), abs=0.1)
+    assert "no picture can be decoded" in why
+
+
+def test_a_short_recording_behind_a_long_one_is_told_of(tmp_path):
+    frames = np.random.default_rng(2).integers(0, 255, (8, 240, 320, 3), np.uint8)
+    long = make.write_video(
+        tmp_path / "long.mp4", [f for f in frames for _ in range(9)], 30, make.tone(3)
+    )
+    short = make.write_video(tmp_path / "short.mp4", [DARK] * 30, 30, make.tone(1))
+    path = tmp_path / "v.mp4"
+    parts = [pathlib.Path(p).read_bytes() for p in (long, short)]
+    path.write_bytes(b"".join(parts))
+    assert len(parts[1]) < 0.05 * len(parts[0])
+    with Media(path, SPEC) as media:
+        list(media.pictures())
+        assert any("another recording" in note for note in media.notes)
+
+
+@pytest.mark.parametrize("name", ["v.mp4", "v.mkv"])
+def test_a_picture_stands_for_minutes_while_sound_goes_on(tmp_path, name):
+    # An index of much sound is long, where there are few pictures.
+    times = [*(i / 25 for i in range(40)), *(150 + i / 25 for i in range(40))]
+    shown = [DARK] * 40 + [BRIGHT] * 40
+    path = make.write_video(
+        tmp_path / name, shown, 25, make.tone(151.6, 8000), 8000, times=times
+    )
+    with Media(path, SPEC) as media:
+        light = np.array([picture.luma(4).mean() for picture in media.pictures()])
+        assert (media.notes, media.unread) == ([], ())
+    assert np.flatnonzero(light > 130)[0] == pytest.approx(150 * 30, abs=2)
+    assert len(light) == pytest.approx(151.6 * 30, abs=2)
+
+
+@pytest.mark.parametrize("end", [2.0, 1.0])
+def test_sound_that_ends_long_before_the_picture_is_told_of(tmp_path, end):
+    path = make.write_video(
+        tmp_path / "v.mkv", [DARK] * 75, 30, make.tone(end), sound_codec="pcm_s16le"
+    )
+    with Media(path, SPEC) as media:
+        list(media.pictures())
+        media.sound.read(0, 2 * 48_000 + 24_000)
+        found = [(start, end) for start, end, _ in media.unread]
+    assert found == ([(1.0, 2.5)] if end == 1.0 else [])

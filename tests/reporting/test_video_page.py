@@ -69,6 +69,19 @@ def test_the_page_says_what_the_judgement_says():
         assert said in text, said
 
 
+def test_what_could_not_be_read_is_said_and_not_laid_to_the_faces():
+    why = "no picture can be decoded"
+    judgement = judged(
+        reason=f"could not be read from 6.0 to 8.5 s: {why}", unread=((6.0, 8.5, why),)
+    )
+    text = Text(video_page.video_page(judgement)).text
+    assert "0:06 to 0:08.5" in text
+    assert "or the file could not be read there" in text
+    assert f"could not be read from 6.0 to 8.5 s: {why}" in text
+    assert judgement.to_json()["unread"] == [[6.0, 8.5, why]]
+    assert "could not be read" not in Text(video_page.video_page(judged())).text
+
+
 def test_a_video_without_a_verdict_says_why():
     judgement = VideoJudgement(
         "mute.mp4", "no_audio", thresholds.Threshold(0.5), "no audio stream"

@@ -120,6 +120,10 @@ class Clock:
         if self._error:
             raise self._error
 
+    def end(self, index: int) -> float:
+        """Where the packets of a stream ended so far, in seconds of the clock."""
+        return self._stamps[index].end + self._stamps[index].offset
+
     def _read(self) -> bool:
         """Reads a packet ahead, if there is one."""
         while not self._error:

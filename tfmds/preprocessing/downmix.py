@@ -38,16 +38,17 @@ class Downmix:
         self._block = sample_rate
         self._fade = round(_FADE_SECONDS * sample_rate)
         count = frame.layout.nb_channels
-        self._weights = np.ones(1) if count == 1 else _mix_weights(frame)
-        has_mix = self._weights is not None
-        self._mix = _to("mono", sample_rate) if has_mix else None
-        self._channels = _to(frame.layout, sample_rate) if count > 1 else None
+        # Packed, since PyAV reads past the planes of frames with more than seven.
+        self._resampler = av.AudioResampler("flt", frame.layout, sample_rate)
         # Of ambisonic sound the first channel is that of all directions.
         is_ambisonic = frame.layout.name.startswith("ambisonic")
-        self._num_channels = count = 0 if count == 1 else 1 if is_ambisonic else count
+        self._num_channels = 1 if is_ambisonic else count
+        self._weights = _mix_weights(frame) if self._num_channels > 1 else None
         # Rows: the mix, where there is one, then the channels.
-        self._waiting = np.zeros((has_mix + count, 0), np.float32)
-        self._power = np.zeros(has_mix + count)
+        self._num_rows = self._num_channels + (self._weights is not None)
+        self._waiting: list[np.ndarray] = []
+        self._num_waiting = 0
+        self._power = np.zeros(self._num_rows)
         self._source: int | None = None
 
     def add(self, frame: av.AudioFrame) -> Iterator[np.ndarray]:
@@ -59,19 +60,26 @@ class Downmix:
         yield from self._take(None, 1)
 
     def _take(self, frame: av.AudioFrame | None, least: int) -> Iterator[np.ndarray]:
-        rows = [_samples(self._mix, frame)] if self._mix else []
-        if self._channels:
-            rows.append(_samples(self._channels, frame)[: self._num_channels])
-        new = np.concatenate(rows)
-        if len(new) == 1:
+        new = _samples(self._resampler, frame)[: self._num_channels]
+        if self._num_rows == 1:
             if new.size:
                 yield new[0]
             return
-        self._waiting = np.concatenate([self._waiting, new], axis=1)
-        while self._waiting.shape[1] >= least:
-            block = self._waiting[:, : self._block]
-            self._waiting = self._waiting[:, self._block :]
-            yield self._chosen(block)
+        self._waiting.append(new)
+        self._num_waiting += new.shape[1]
+        if self._num_waiting < least:
+            return
+        waiting = np.concatenate(self._waiting, axis=1)
+        while waiting.shape[1] >= least:
+            yield self._chosen(self._rows(waiting[:, : self._block]))
+            waiting = waiting[:, self._block :]
+        self._waiting, self._num_waiting = [waiting], waiting.shape[1]
+
+    def _rows(self, channels: np.ndarray) -> np.ndarray:
+        if self._weights is None:
+            return channels
+        mix = self._weights.astype(np.float32) @ channels
+        return np.concatenate([mix[None], channels])
 
     def _chosen(self, block: np.ndarray) -> np.ndarray:
         power = np.square(block, dtype=np.float64).sum(axis=1)
@@ -87,7 +95,7 @@ class Downmix:
     def _choose(self) -> int:
         """The row that stands for the sound from here on."""
         channels = self._power[-self._num_channels :]
-        if self._weights is not None and self._mix:
+        if self._weights is not None:
             # What the mix would have of channels that know nothing of each other.
             expected = float(self._weights**2 @ channels)
             # It may leave out a channel altogether, as that of the lowest tones.
@@ -96,16 +104,11 @@ class Downmix:
             if self._power[0] >= least * expected:
                 return 0
         loudest = len(self._power) - len(channels) + int(channels.argmax())
-        if self._source is None or (self._mix and self._source == 0):
+        if self._source is None or (self._weights is not None and self._source == 0):
             return loudest
         if self._power[loudest] > _LOUDER * self._power[self._source]:
             return loudest
         return self._source
-
-
-def _to(layout: str | av.AudioLayout, sample_rate: int) -> av.AudioResampler:
-    # Packed, since PyAV reads past the planes of frames with more than seven.
-    return av.AudioResampler("flt", layout, sample_rate)
 
 
 def _samples(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> np.ndarray:
@@ -122,16 +125,16 @@ def _mix_weights(frame: av.AudioFrame) -> np.ndarray | None:
     """Of each channel in FFmpeg's mix, None where it cannot mix them."""
     count, rate = frame.layout.nb_channels, frame.sample_rate
     try:
-        one_each = av.AudioFrame.from_ndarray(
-            np.eye(count, dtype=np.float32).reshape(1, -1), "flt", frame.layout.name
-        )
+        # Half of full scale, which every format holds exactly.
+        halves = 0.5 * np.eye(count, dtype=np.float32).reshape(1, -1)
+        one_each = av.AudioFrame.from_ndarray(halves, "flt", frame.layout.name)
         one_each.sample_rate, one_each.time_base = rate, Fraction(1, rate)
         # The format decides whether the weights are brought below 1 in all.
         to_format = av.AudioResampler(frame.format, frame.layout, rate)
         as_stored = [*to_format.resample(one_each), *to_format.resample(None)]
-        mix = _to("mono", rate)
+        mix = av.AudioResampler("flt", "mono", rate)
         pieces = [_samples(mix, f)[0] for f in [*as_stored, None]]
     except (av.FFmpegError, ValueError):
         return None
-    weights = np.concatenate(pieces).astype(np.float64)
+    weights = 2 * np.concatenate(pieces).astype(np.float64)
     return weights if len(weights) == count else None

@@ -82,8 +82,8 @@ class Held:
         )
         self.stretches = [s for s in self.stretches if s.track == chosen]
 
-    def segments(self) -> Iterator[TrackSegment]:
-        """What is held, in order."""
+    def packed(self) -> Iterator[bytes]:
+        """What is held, in order, as `TrackSegment.to_bytes` makes it."""
         for stretch in self.stretches:
             self._file.seek(stretch.position)
-            yield TrackSegment.from_bytes(self._file.read(stretch.num_bytes))
+            yield self._file.read(stretch.num_bytes)

@@ -248,8 +248,8 @@ def _serve_one(connection: socket.socket, request: messages.Header) -> None:
     )
     try:
         tell("opened", stated=dataclasses.asdict(_stated(request["path"])))
-        for segment in reader:
-            tell("segment", segment.to_bytes())
+        for packed in reader.packed():
+            tell("segment", packed)
         tell("summary", summary=reader.summary.to_json())
     except ConnectionError:
         raise

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from typing import cast
 
 import av
+import numpy as np
 
 from tfmds import spec
 from tfmds.preprocessing import sound, streams
@@ -24,8 +25,6 @@ _TIE = 1e-4
 # What cannot be decoded for longer than this, in seconds, is left blank: a picture
 # that stands still while its sound goes on would pass for a forged one.
 _LONGEST_STANDING = 0.5
-# As much of a file's bytes, and as many, may follow what is read without a word.
-_REST_PART, _REST_BYTES = 0.05, 10_000
 # Pixels that are longer in one direction than this many times the other are none.
 _LONGEST_PIXEL = 5
 
@@ -66,7 +65,7 @@ class Media:
         self._rate = chunk_spec.frame_rate
         self._options = options = options or PreprocessingConfig()
         streams.check_bytes(path, options)
-        self._bytes = os.path.getsize(path) if os.path.exists(path) else 0
+        self._path = path
         self._container = streams.open_container(path)
         try:
             self._open(path, chunk_spec, sound_path, num_threads)
@@ -91,7 +90,12 @@ class Media:
             sound_path = sound.sound_beside(path)
         self._unread: list[Unread] = []
         self.notes: list[str] = []
-        self._error = ""
+        self._error = self._last_error = ""
+        # Of the picture before: what its orientation goes with, and that itself.
+        self._seen: tuple[int, int, int] | None = None
+        self._orientation: np.ndarray | None = None
+        # Length of the pictures, when they ended.
+        self._end: float | None = None
         self.is_damaged = False
         self._note(streams.note_on_choice("video", index, self._container))
         # Also where the pictures turn out larger than the file states.
@@ -145,7 +149,7 @@ class Media:
         skipped = self._skipped
         unheard = [
             Unread(start + skipped, end + skipped, why)
-            for start, end, why in self.sound.missing
+            for start, end, why in self.sound.missing(self._end)
         ]
         return tuple(
             Unread(round(start, 3), round(end, 3), why)
@@ -178,10 +182,16 @@ class Media:
                     yield picture
                 count += 1
                 self._check_duration(count / self._rate)
-        self._end_at(self._skipped + count / self._rate)
+        self._end = count / self._rate
+        self._end_at(self._skipped + self._end)
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
-        return Picture.from_frame(frame, orientation_of(frame), self._aspect)
+        # What PyAV tells beside the frame holds it until the next garbage collection:
+        # it is asked for where something has changed.
+        seen = frame.rotation, frame.width, frame.height
+        if seen != self._seen:
+            self._seen, self._orientation = seen, orientation_of(frame)
+        return Picture.from_frame(frame, self._orientation, self._aspect)
 
     def _blank_part(self, start: float, end: float) -> tuple[float, float]:
         """Where between two pictures nothing is known of what was on screen."""
@@ -219,20 +229,21 @@ class Media:
             left_out = self._dropped / float(self._stream.average_rate or self._rate)
             self._unread.append(Unread(seconds, seconds + left_out, why))
         stated = _stated_seconds(self._stream)
-        if stated - seconds > 1:
+        stored = self._clock.end(self._stream.index) - zero
+        if stored - seconds > _LONGEST_STANDING:
             self.is_damaged = True
-            why = "its picture ends before the length that the file states"
-            if self._error:
-                why = f"no picture can be decoded: {self._error}"
-            self._unread.append(Unread(seconds, stated, why))
+            why = "no picture can be decoded"
+            if self._last_error:
+                why += f": {self._last_error}"
+            self._unread.append(Unread(seconds, stored, why))
         elif self._error:
             self._note(f"part of its picture is damaged: {self._error}")
-        rest = self._bytes - self._clock.position
-        if self._clock.position and rest > max(_REST_BYTES, _REST_PART * self._bytes):
-            self._note(
-                f"the last {rest / self._bytes:.0%} of the file are neither its picture"
-                " nor its sound, as where another recording is appended: not looked at"
-            )
+        if stated - max(seconds, stored) > 1:
+            self.is_damaged = True
+            why = "its picture ends before the length that the file states"
+            self._unread.append(Unread(max(seconds, stored), stated, why))
+        if self._clock.position:
+            self._note(streams.note_on_rest(self._path, self._clock.position))
 
     def _check_limits(self) -> None:
         """By what the file states, before anything is decoded."""
@@ -283,6 +294,7 @@ class Media:
     def _fail(self, error: str) -> None:
         self.is_damaged = True
         self._error = self._error or error
+        self._last_error = error
 
     def _note(self, note: str) -> None:
         if note and note not in self.notes:

@@ -1,6 +1,7 @@
 """A decoded picture, cut and scaled before it is converted to RGB."""
 
 import dataclasses
+import functools
 import threading
 from typing import Any
 
@@ -21,6 +22,7 @@ _CHROMA_STEPS = {
 }
 # Sine of the largest angle that a display matrix may miss a quarter turn by (1 degree).
 _ASLANT = 0.0175
+_UPRIGHT = (1.0, 0.0, 0.0, 1.0)
 # What lies outside of the picture, as in the public code of SyncNet, which the
 # paper's preprocessing follows.
 _BORDER = 110
@@ -92,16 +94,8 @@ class Picture:
         """
         if frame.format.name not in _CHROMA_STEPS:
             frame = frame.reformat(format="yuv420p")
-        orientation = np.eye(2) if orientation is None else orientation
-        size = np.array([frame.width, frame.height], np.float64)
-        squared = np.maximum(1, np.round(size * [pixel_aspect, 1]))
-        # Its inverse is its transpose; where that leads left or up, it starts at the
-        # other end.
-        back = orientation.T
-        start = np.where(back.sum(axis=1) < 0, squared, 0)
-        to_frame = np.column_stack([back, start]) * (size / squared)[:, None]
-        width, height = np.abs(orientation) @ squared
-        return cls(frame, round(width), round(height), to_frame)
+        turns = _UPRIGHT if orientation is None else tuple(orientation.ravel())
+        return cls(frame, *_place(frame.width, frame.height, turns, pixel_aspect))
 
     @classmethod
     def blank_like(cls, picture: "Picture") -> "Picture":
@@ -201,6 +195,25 @@ class Picture:
         high = np.maximum(high, np.minimum(low + steps, size))
         left, top, right, bottom = (int(v) for v in (*low, *high))
         return left, top, right, bottom
+
+
+# The same for all pictures of most files.
+@functools.lru_cache(maxsize=16)
+def _place(
+    width: int, height: int, turns: tuple[float, ...], pixel_aspect: float
+) -> tuple[int, int, np.ndarray]:
+    """Width and height of a frame that was turned, and its `to_frame`."""
+    orientation = np.reshape(turns, (2, 2))
+    size = np.array([width, height], np.float64)
+    squared = np.maximum(1, np.round(size * [pixel_aspect, 1]))
+    # Its inverse is its transpose; where that leads left or up, it starts at the
+    # other end.
+    back = orientation.T
+    start = np.where(back.sum(axis=1) < 0, squared, 0)
+    to_frame = np.column_stack([back, start]) * (size / squared)[:, None]
+    to_frame.flags.writeable = False
+    upright = np.abs(orientation) @ squared
+    return round(upright[0]), round(upright[1]), to_frame
 
 
 def _cut(

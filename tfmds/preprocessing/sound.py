@@ -25,6 +25,8 @@ SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".opus")
 SILENCE = 1e-4
 # Sound that is missing for less than this, in seconds, is not told of.
 _SHORT_GAP = 0.5
+# Nor is it where it ends less than this before the picture.
+_SHORT_END = 1.0
 # Time stamps of sound within this of where its samples end are jitter.
 _SOUND_JITTER = 0.03
 
@@ -36,7 +38,6 @@ class Sound:
       path: Its file.
       stated_seconds: Its length as the file states it, 0 where it does not.
       end: Where the decoded sound ended, in samples; None before it did.
-      missing: Stretches without sound so far, on the clock, and why.
       note: What is to be known of the choice among several tracks.
     """
 
@@ -83,18 +84,27 @@ class Sound:
         # Blocks of samples, each with its first sample's place.
         self._kept: deque[tuple[int, np.ndarray]] = deque()
         self.end: int | None = None
-        self.missing: list[streams.Unread] = []
+        self._missing: list[streams.Unread] = []
         self._error = ""
 
     def _note(self, error: str) -> None:
         self._error = self._error or error
 
-    def _miss(self, start: float, end: float) -> None:
-        why = "no sound is stored"
+    def missing(self, end: float | None) -> list[streams.Unread]:
+        """Stretches without sound so far, on the clock, and why.
+
+        Args:
+          end: Where the picture ended, None before it did.
+        """
+        last = math.inf if self.end is None else self.end / self._rate
+        if end is None or end - last < _SHORT_END:
+            return self._missing
+        return [*self._missing, streams.Unread(last, end, self._why())]
+
+    def _why(self) -> str:
         if self._error:
-            why = f"its sound cannot be decoded: {self._error}"
-        self.missing.append(streams.Unread(start, end, why))
-        self._error = ""
+            return f"its sound cannot be decoded, silence stands for it: {self._error}"
+        return "no sound is stored, silence stands for it"
 
     def close(self) -> None:
         """Closes the file."""
@@ -147,7 +157,9 @@ class Sound:
             skipped=self._skipped,
         ):
             if start - position > _SHORT_GAP * self._rate:
-                self._miss(position / self._rate, start / self._rate)
+                gap = position / self._rate, start / self._rate
+                self._missing.append(streams.Unread(*gap, self._why()))
+                self._error = ""
             while position < start:
                 gap = np.zeros(min(start - position, self._rate), np.float32)
                 yield gap

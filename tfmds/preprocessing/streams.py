@@ -1,6 +1,7 @@
 """A media file as FFmpeg opens it: its streams, and the frames in them."""
 
 import itertools
+import mmap
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +18,14 @@ from tfmds.preprocessing.config import PreprocessingConfig
 _OPTIONS = {"protocol_whitelist": "file", "correct_ts_overflow": "0"}
 # Packets that are tried to see whether a stream can be decoded.
 _TRIED_PACKETS = 200
+# As much of a file's bytes, and as many, may follow what is read without a word.
+_REST_PART, _REST_BYTES = 0.05, 10_000
+# How recordings begin behind which FFmpeg may stop: MP4, Matroska, FLV, AVI, Ogg.
+_BEGINNINGS = re.compile(
+    rb"ftyp|\x1a\x45\xdf\xa3|FLV\x01|RIFF.{4}AVI |OggS\0\x02", re.DOTALL
+)
+# The index of an MP4 file, which may stand behind what it is of: its length in bytes.
+_INDEX = re.compile(rb"(.{4})moov.{4}mvhd", re.DOTALL)
 # Streams beside the picture, or the sound, that are not the thing itself.
 _ASIDE = (
     av.stream.Disposition.comment
@@ -35,14 +44,16 @@ _STATUSES = {"video": spec.DECODE_ERROR, "audio": spec.NO_AUDIO}
 
 
 class Unread(NamedTuple):
-    """A stretch of a video that was not looked at, in seconds, and why."""
+    """A stretch of a video without picture or sound, in seconds, and why."""
 
     start: float
     end: float
     why: str
 
     def __str__(self) -> str:
-        return f"not looked at from {self.start:.1f} to {self.end:.1f} s: {self.why}"
+        return (
+            f"could not be read from {self.start:.1f} to {self.end:.1f} s: {self.why}"
+        )
 
 
 class MediaError(Exception):
@@ -195,6 +206,28 @@ def note_on_choice(
     )
 
 
+def note_on_rest(path: os.PathLike | str, position: int) -> str:
+    """What is behind the last packet that was read, empty where it is of no account.
+
+    Args:
+      path: The file.
+      position: The byte after that packet.
+    """
+    size = os.path.getsize(path) if os.path.exists(path) else 0
+    if position >= size:
+        return ""
+    with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as m:
+        index = _INDEX.search(m, position)
+        rest = size - position - (int.from_bytes(index[1], "big") if index else 0)
+        is_much = rest > max(_REST_BYTES, _REST_PART * size)
+        if not is_much and not _BEGINNINGS.search(m, position):
+            return ""
+    return (
+        f"the last {(size - position) / size:.1%} of the file are neither its picture"
+        " nor its sound, as where another recording is appended: not looked at"
+    )
+
+
 def decoded(
     packets: Iterable[av.Packet],
     stream: av.VideoStream | av.AudioStream,
@@ -238,7 +271,9 @@ def time_of(frame: av.VideoFrame | av.AudioFrame) -> float | None:
     stamp = frame.pts if frame.pts is not None else frame.dts
     if stamp is None or frame.time_base is None:
         return None
-    return float(stamp * frame.time_base)
+    # As float(stamp * base), which takes many times as long.
+    base = frame.time_base
+    return stamp * base.numerator / base.denominator
 
 
 def error_text(error: Exception) -> str:

@@ -91,6 +91,10 @@ class TrackReader:
         self.summary = Summary(spec.DECODE_ERROR, "it was not read to its end")
 
     def __iter__(self) -> Iterator[TrackSegment]:
+        return map(TrackSegment.from_bytes, self.packed())
+
+    def packed(self) -> Iterator[bytes]:
+        """The segments as `TrackSegment.to_bytes` makes them."""
         with Held(self._options, self._spec) as held:
             try:
                 with sources.local_file(
@@ -101,7 +105,7 @@ class TrackReader:
                 self.summary = Summary(e.status, e.reason)
                 return
             self.summary = summary
-            yield from held.segments()
+            yield from held.packed()
 
     def _read_into(self, held: "Held", path: str) -> Summary:
         try:
@@ -240,10 +244,6 @@ class _Followed:
         elif not num_chunks:
             status, reason = self._why_none(seconds)
             notes = [reason, *notes]
-        if num_chunks and self._sound.end is not None:
-            silent = seconds - self._sound.end / self._spec.sample_rate
-            if silent > 1:
-                notes.append(f"its sound ends {silent:.1f} s before its picture")
         return Summary(
             status=status,
             reason="; ".join(notes),

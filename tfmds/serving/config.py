@@ -66,7 +66,10 @@ class ServingConfig:
     )
     max_job_seconds: float = setting(1800.0, "Time for one video, in seconds.", low=0)
     max_job_mb: int = setting(
-        4096, "Memory that reading one video may take, in megabytes.", low=1
+        4096,
+        "Memory that reading one video may take beyond what its process always needs,"
+        " in megabytes.",
+        low=1,
     )
     keep_hours: float = setting(
         24.0, "Uploads and results are deleted after so many hours.", low=0
