@@ -1,0 +1,86 @@
+"""What the documents tell a reader to type and to open is there."""
+
+import functools
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "BUILD_NOTES.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "tfmds").glob("*/README.md")),
+]
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PROGRAM = re.compile(r"python -m ((?:tfmds|pipelines|benchmarks)\.\w+)([^#|;&>]*)")
+
+# Parses the words of commands, one JSON list a line, as the program would.
+PARSER = """
+import importlib, json, sys
+from absl import flags
+importlib.import_module(sys.argv[1])
+for line in sys.stdin:
+    words = json.loads(line)
+    flags.FLAGS.unparse_flags()
+    try:
+        flags.FLAGS([sys.argv[1], *words])
+    except flags.Error as e:
+        sys.exit(f"{words}: {e}")
+"""
+
+
+def code(text: str) -> str:
+    """Fenced and indented blocks, with continued lines in one."""
+    fenced = "\n".join(FENCED.findall(text))
+    indented = "\n".join(re.findall(r"^ {4}(.*)", text, re.MULTILINE))
+    return re.sub(r"\\\n\s*", " ", f"{fenced}\n{indented}")
+
+
+@functools.cache
+def commands() -> dict[str, list[tuple[str, list[str]]]]:
+    """By program: document and words of each command."""
+    found: dict[str, list[tuple[str, list[str]]]] = {}
+    for path in DOCUMENTS:
+        for module, words in PROGRAM.findall(code(path.read_text())):
+            # An ellipsis stands for what was said before.
+            words = [w for w in shlex.split(words) if w != "..."]
+            found.setdefault(module, []).append((path.name, words))
+    return found
+
+
+def anchors(path: pathlib.Path) -> set[str]:
+    """The anchors that a page of this text has on the web."""
+    titles = re.findall(r"^#+ (.*)", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_links_lead_somewhere(path):
+    text = FENCED.sub("", path.read_text())
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name) if name else path
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", sorted(commands()))
+def test_commands_can_be_typed(module):
+    lines = [json.dumps(words) for _, words in commands()[module]]
+    done = subprocess.run(
+        [sys.executable, "-c", PARSER, module],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr[-1000:]
