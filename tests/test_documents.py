@@ -22,14 +22,17 @@ PROGRAM = re.compile(r"python -m ((?:tfmds|pipelines|benchmarks)\.\w+)([^#|;&>]*
 # Parses the words of commands, one JSON list a line, as the program would.
 PARSER = """
 import importlib, json, sys
-from absl import flags
-importlib.import_module(sys.argv[1])
+from absl import flags as absl_flags
+from tfmds.common import flags
+module = importlib.import_module(sys.argv[1])
+flags.define(module.main)
+foreign = getattr(module, "_flags_of_beam", None)
 for line in sys.stdin:
     words = json.loads(line)
-    flags.FLAGS.unparse_flags()
+    absl_flags.FLAGS.unparse_flags()
     try:
-        flags.FLAGS([sys.argv[1], *words])
-    except flags.Error as e:
+        flags.parse([sys.argv[1], *words], foreign)
+    except (ValueError, absl_flags.Error) as e:
         sys.exit(f"{words}: {e}")
 """
 
