@@ -17,7 +17,7 @@ DOCUMENTS = [
     *sorted((ROOT / "tfmds").glob("*/README.md")),
 ]
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PROGRAM = re.compile(r"python -m ((?:tfmds|pipelines|benchmarks)\.\w+)([^#|;&>]*)")
+PROGRAM = re.compile(r"python -m ((?:tfmds|pipelines|benchmarks)\.\w+)([^#|;&>\n]*)")
 
 # Parses the words of commands, one JSON list a line, as the program would.
 PARSER = """
@@ -26,7 +26,7 @@ from absl import flags as absl_flags
 from tfmds.common import flags
 module = importlib.import_module(sys.argv[1])
 flags.define(module.main)
-foreign = getattr(module, "_flags_of_beam", None)
+foreign = getattr(module, "flags_of_beam", None)
 for line in sys.stdin:
     words = json.loads(line)
     absl_flags.FLAGS.unparse_flags()
@@ -50,9 +50,7 @@ def commands() -> dict[str, list[tuple[str, list[str]]]]:
     found: dict[str, list[tuple[str, list[str]]]] = {}
     for path in DOCUMENTS:
         for module, words in PROGRAM.findall(code(path.read_text())):
-            # An ellipsis stands for what was said before.
-            words = [w for w in shlex.split(words) if w != "..."]
-            found.setdefault(module, []).append((path.name, words))
+            found.setdefault(module, []).append((path.name, shlex.split(words)))
     return found
 
 
