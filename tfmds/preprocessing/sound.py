@@ -157,8 +157,8 @@ class Sound:
             skipped=self._skipped,
         ):
             if start - position > _SHORT_GAP * self._rate:
-                gap = position / self._rate, start / self._rate
-                self._missing.append(streams.Unread(*gap, self._why()))
+                from_to = position / self._rate, start / self._rate
+                self._missing.append(streams.Unread(*from_to, self._why()))
                 self._error = ""
             while position < start:
                 gap = np.zeros(min(start - position, self._rate), np.float32)
