@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 
 from tfmds import spec
 from tfmds.common import app
-from tfmds.data import input_pipeline
+from tfmds.data import decode
 from tfmds.evaluation import alignment, score_files, scores
 from tfmds.exporting import export_info, saved_model
 from tfmds.models.two_stream import single_streams
@@ -128,9 +128,7 @@ def embedder() -> Callable[[pathlib.Path, str], Voiced | None]:
         for segment in read_tracks(path, chunk_spec=chunk_spec):
             frames = np.concatenate(
                 [
-                    input_pipeline.decode_frames(
-                        tf.constant([jpeg]), chunk_spec, config.view
-                    )
+                    decode.decode_frames(tf.constant([jpeg]), chunk_spec, config.view)
                     for jpeg in segment.frames
                 ]
             )

@@ -116,7 +116,7 @@ def _export(model: str, folder: str) -> dict[str, str]:
         name: os.fspath(
             saved_model.export(model, threshold, os.path.join(folder, name), name)
         )
-        for name in saved_model.FORMATS
+        for name in export_info.FORMATS
     }
 
 

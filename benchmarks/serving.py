@@ -162,10 +162,10 @@ def main() -> None:
     from tfmds.data import records
     from tfmds.data.manifest import Video
     from tfmds.detection import judging
-    from tfmds.exporting import saved_model
+    from tfmds.exporting import loading
     from tfmds.preprocessing.tracks import read_tracks
 
-    model = saved_model.load(_MODEL.value)
+    model = loading.load(_MODEL.value)
     spec = model.spec
     segment = next(iter(read_tracks(path, chunk_spec=spec)))
     second = dataclasses.replace(

@@ -50,10 +50,10 @@ def test_a_single_speaker_is_one_track_over_nearly_all_of_the_clip(name):
 
 def test_the_package_says_of_a_real_clip_that_mouth_and_voice_fit():
     from tfmds.detection import judging
-    from tfmds.exporting import saved_model
+    from tfmds.exporting import loading
 
     path = pathlib.Path(FOLDER) / "clips" / "pc00015.mp4"
-    judgement = judging.judge(saved_model.load(None), str(path))
+    judgement = judging.judge(loading.load(None), str(path))
     assert judgement.verdict == "real"
     assert judgement.whole.offset_is_clear
     assert abs(judgement.whole.offset_seconds) < 0.1

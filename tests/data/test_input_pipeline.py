@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests import tracks
-from tfmds.data import augmentation, input_pipeline
+from tfmds.data import augmentation, decode, input_pipeline
 from tfmds.data.input_pipeline import BatchConfig, ViewConfig
 
 VIEW = ViewConfig(image_size=56, region="mouth")
@@ -170,11 +170,11 @@ def test_decoded_crops_are_seen_as_jpegs_are(shards):
     record = next(iter(tf.data.TFRecordDataset(shards)))
     jpegs = input_pipeline.parse_track(record, tracks.SPEC)["frames"][:30]
     jpegs = tf.ensure_shape(jpegs, [30])
-    whole = input_pipeline.decode_window(jpegs, [0, 0, 224, 224])
+    whole = decode.decode_window(jpegs, [0, 0, 224, 224])
     for view in (VIEW, ViewConfig(112, "face"), ViewConfig(224, "face")):
         np.testing.assert_allclose(
-            input_pipeline.crop_frames(whole[None], view)[0],
-            input_pipeline.decode_frames(jpegs, tracks.SPEC, view),
+            decode.crop_frames(whole[None], view)[0],
+            decode.decode_frames(jpegs, tracks.SPEC, view),
             atol=1,
         )
 

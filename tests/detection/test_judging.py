@@ -8,12 +8,12 @@ from tfmds.detection import judging
 from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation import alignment, thresholds
 from tfmds.evaluation.judgement import VideoJudgement
-from tfmds.exporting import saved_model
+from tfmds.exporting import loading, saved_model
 
 
 @pytest.fixture(scope="session")
 def model(export_dir):
-    return saved_model.load(export_dir)
+    return loading.load(export_dir)
 
 
 def test_judges_every_whole_second_of_a_face(model, clip):
@@ -102,8 +102,8 @@ def test_a_threshold_of_the_aligned_score_has_videos_judged_by_it(
     path = tmp_path / thresholds.FILE
     thresholds.write(path, thresholds.Threshold(-1.0, score="aligned"))
     saved_model.export(export_dir, path, tmp_path / "model")
-    judgement = judging.judge(saved_model.load(tmp_path / "model"), clip)
-    by_mds = judging.judge(saved_model.load(export_dir), clip)
+    judgement = judging.judge(loading.load(tmp_path / "model"), clip)
+    by_mds = judging.judge(loading.load(export_dir), clip)
     assert by_mds.evidence == ()
     assert by_mds.to_json()["aligned"] is None
     assert judgement.mds == by_mds.mds

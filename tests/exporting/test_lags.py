@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from tests import tracks
 from tfmds.common.errors import InputError
-from tfmds.data import input_pipeline
+from tfmds.data import decode, input_pipeline
 from tfmds.evaluation import alignment, thresholds
-from tfmds.exporting import export_info, saved_model
+from tfmds.exporting import export_info, loading, saved_model
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import single_streams
 
@@ -19,12 +19,12 @@ def test_distances_by_lag_are_those_of_the_streams_embeddings(export_dir, run_di
         tracks.record(tracks.video("a"), num_frames=95, start_seconds=2.0, seed=40),
         tracks.record(tracks.video("b"), num_frames=40, seed=90),
     ]
-    found = saved_model.load(export_dir).lags(records)
+    found = loading.load(export_dir).lags(records)
     model, config, spec = checkpoints.load_model(run_dir)
     see, hear = single_streams(model)
     for record, begin, (starts, distances) in zip(records, (2, 0), found, strict=True):
         track = input_pipeline.parse_track(record, spec)
-        frames = input_pipeline.decode_frames(track["frames"], spec, config.view)
+        frames = decode.decode_frames(track["frames"], spec, config.view)
         first = np.arange(0, len(frames) - 29, 6)
         np.testing.assert_allclose(starts, begin + first / 30, atol=1e-5)
         sounds = np.arange(0, len(track["mfcc"]) - 98, 4)
@@ -41,7 +41,7 @@ def test_distances_by_lag_are_those_of_the_streams_embeddings(export_dir, run_di
 
 def test_at_lag_0_it_is_the_distance_of_the_chunk(export_dir):
     record = tracks.record(tracks.video("a"), num_frames=95, seed=3)
-    model = saved_model.load(export_dir)
+    model = loading.load(export_dir)
     ((_, distances),) = model.lags([record])
     chunks = model.signatures["examples"](examples=tf.constant([record]))
     alone = distances[::5, len(alignment.lags()) // 2][: len(chunks["distance"])]
@@ -52,7 +52,7 @@ def test_an_export_is_renewed_from_itself(export_dir, tmp_path):
     path = tmp_path / thresholds.FILE
     thresholds.write(path, thresholds.Threshold(-1.0, score="aligned"))
     saved_model.export(export_dir, path, tmp_path / "new")
-    before, after = (saved_model.load(p) for p in (export_dir, tmp_path / "new"))
+    before, after = (loading.load(p) for p in (export_dir, tmp_path / "new"))
     assert after.model_id == before.model_id
     assert after.threshold.score == "aligned"
     assert after.has_lags
@@ -73,11 +73,11 @@ def test_an_older_export_gives_no_lags_and_takes_no_threshold_of_them(
     about = json.loads(info.read_text())
     del about["lags"]
     info.write_text(json.dumps(about))
-    assert not saved_model.load(tmp_path).has_lags
+    assert not loading.load(tmp_path).has_lags
     about["threshold"]["score"] = "aligned"
     info.write_text(json.dumps(about))
     with pytest.raises(InputError, match="no distances by lag"):
-        saved_model.load(tmp_path)
+        loading.load(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from tests import tracks
 from tfmds.common.errors import InputError
-from tfmds.data import input_pipeline
+from tfmds.data import decode, input_pipeline
 from tfmds.evaluation import thresholds
-from tfmds.exporting import export_info, saved_model
+from tfmds.exporting import export_info, loading, saved_model
 from tfmds.models import checkpoints
 
 
@@ -26,11 +26,11 @@ def chunks(n: int, size: int = 224) -> dict[str, np.ndarray]:
 
 def test_export_answers_as_the_keras_model_does(run_dir, export_dir):
     batch = chunks(3)
-    export_info = saved_model.load(export_dir).signatures["serving_default"]
+    export_info = loading.load(export_dir).signatures["serving_default"]
     got = export_info(**{name: tf.constant(value) for name, value in batch.items()})
     model, config, _ = checkpoints.load_model(run_dir)
     view = config.view
-    batch["frames"] = input_pipeline.crop_frames(batch["frames"], view)
+    batch["frames"] = decode.crop_frames(batch["frames"], view)
     expected = model.predict_on_batch(batch)
     np.testing.assert_allclose(got["distance"], expected["distance"], atol=1e-4)
     for stream in ("visual", "audio"):
@@ -45,7 +45,7 @@ def test_examples_are_cut_into_chunks_and_scored_as_crops_are(export_dir):
         tracks.record(videos[0], num_frames=95, start_seconds=2.0, seed=40),
         tracks.record(videos[1], num_frames=60, seed=90),
     ]
-    signatures = saved_model.load(export_dir).signatures
+    signatures = loading.load(export_dir).signatures
     got = signatures["examples"](examples=tf.constant(records))
     assert got["example"].numpy().tolist() == [0, 0, 0, 1, 1]
     assert got["start_seconds"].numpy().tolist() == [2, 3, 4, 0, 1]
@@ -73,7 +73,7 @@ def test_spec_and_threshold_travel_inside(export_dir, run_dir, tmp_path):
     moved = tmp_path / "moved"
     export_dir.rename(moved)
     try:
-        loaded = saved_model.load(moved)
+        loaded = loading.load(moved)
     finally:
         moved.rename(export_dir)
     assert loaded.spec == tracks.SPEC
@@ -98,7 +98,7 @@ def test_foreign_files_are_not_overwritten(run_dir, threshold_file, tmp_path):
 
 def test_a_folder_that_is_no_export_or_an_old_one_is_refused(export_dir, tmp_path):
     with pytest.raises(InputError, match="not an exported model"):
-        saved_model.load(tmp_path)
+        loading.load(tmp_path)
     copy = tmp_path / "2"
     shutil.copytree(export_dir / "1", copy)
     info = copy / "assets" / "tfmds_export.json"
@@ -110,11 +110,11 @@ def test_a_folder_that_is_no_export_or_an_old_one_is_refused(export_dir, tmp_pat
     ):
         info.write_text(damage)
         with pytest.raises(InputError, match=message):
-            saved_model.load(tmp_path)
+            loading.load(tmp_path)
     info.write_text(json.dumps(about))
     (copy / "saved_model.pb").write_bytes(b"no graph")
     with pytest.raises(InputError, match="damaged"):
-        saved_model.load(tmp_path)
+        loading.load(tmp_path)
 
 
 def test_without_weights_of_its_own_the_package_asks_for_a_model(monkeypatch, tmp_path):
@@ -131,8 +131,8 @@ def test_each_export_is_the_next_version_and_the_newest_is_used(
     shutil.copytree(export_dir, tmp_path / "export")
     written = saved_model.export(run_dir, path, tmp_path / "export")
     assert written.name == "2"
-    assert saved_model.load(tmp_path / "export").threshold.value == 0.7
-    assert saved_model.load(tmp_path / "export" / "1").threshold.value == 0.5
+    assert loading.load(tmp_path / "export").threshold.value == 0.7
+    assert loading.load(tmp_path / "export" / "1").threshold.value == 0.5
 
 
 def test_nothing_that_only_training_needs_is_exported(export_dir):
@@ -145,7 +145,7 @@ def test_nothing_that_only_training_needs_is_exported(export_dir):
 
 
 def test_an_export_tells_about_itself_over_the_wire(export_dir):
-    about = saved_model.load(export_dir).signatures["about"](tf.constant(["", ""]))
+    about = loading.load(export_dir).signatures["about"](tf.constant(["", ""]))
     said = [json.loads(text) for text in about["about"].numpy()]
     assert said[0] == said[1]
     info = export_info.ExportInfo.from_json(said[0], "the wire")
@@ -156,7 +156,7 @@ def test_warm_up_requests_can_be_asked(export_dir):
     from tensorflow_serving.apis import prediction_log_pb2
 
     path = export_dir / "1" / "assets.extra" / "tf_serving_warmup_requests"
-    signatures = saved_model.load(export_dir).signatures
+    signatures = loading.load(export_dir).signatures
     asked = []
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         log = prediction_log_pb2.PredictionLog.FromString(record)
@@ -177,9 +177,9 @@ def test_other_formats_answer_the_same(run_dir, export_dir, threshold_file, tmp_
     size = about["model"]["image_size"]
     view = input_pipeline.ViewConfig(size, about["model"]["region"])
     batch = chunks(3)
-    exported_model = saved_model.load(export_dir).signatures["serving_default"]
+    exported_model = loading.load(export_dir).signatures["serving_default"]
     expected = exported_model(**{k: tf.constant(v) for k, v in batch.items()})
-    batch["frames"] = input_pipeline.crop_frames(batch["frames"], view).numpy()
+    batch["frames"] = decode.crop_frames(batch["frames"], view).numpy()
 
     path = saved_model.export(run_dir, threshold_file, tmp_path / "onnx", "onnx")
     session = onnxruntime.InferenceSession(str(path / "model.onnx"))
@@ -198,4 +198,4 @@ def test_other_formats_answer_the_same(run_dir, export_dir, threshold_file, tmp_
         distance = np.linalg.norm(apart, axis=1)
         np.testing.assert_allclose(distance, expected["distance"], atol=1e-4)
     with pytest.raises(InputError, match="for other runtimes"):
-        saved_model.load(path)
+        loading.load(path)

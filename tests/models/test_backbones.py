@@ -6,7 +6,7 @@ import tensorflow as tf
 from tests.models.test_two_stream import chunks
 from tfmds.common.errors import InputError
 from tfmds.evaluation import thresholds
-from tfmds.exporting import saved_model
+from tfmds.exporting import loading, saved_model
 from tfmds.models.checkpoints import State, save, write_config
 from tfmds.models.losses import ContrastiveLoss
 from tfmds.models.two_stream import TwoStreamConfig, count_parameters, two_stream
@@ -114,7 +114,7 @@ def check_training_and_export(config: TwoStreamConfig, tmp_path):
     threshold = tmp_path / "threshold.json"
     thresholds.write(threshold, thresholds.Threshold(0.5))
     saved_model.export(tmp_path, threshold, tmp_path / "export")
-    exported = saved_model.load(tmp_path / "export").signatures["serving_default"]
+    exported = loading.load(tmp_path / "export").signatures["serving_default"]
     got = exported(**{name: tf.constant(value) for name, value in batch.items()})
     expected = model.predict_on_batch(batch)["distance"]
     np.testing.assert_allclose(got["distance"], expected, rtol=1e-3)

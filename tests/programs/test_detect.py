@@ -15,7 +15,7 @@ from tests.conftest import run_program
 from tests.faults import faulty  # noqa: F401
 from tfmds.detection import pool
 from tfmds.evaluation.judgement import VERDICTS
-from tfmds.exporting import saved_model
+from tfmds.exporting import loading
 from tfmds.preprocessing import processes
 from tfmds.preprocessing.config import PreprocessingConfig
 
@@ -89,7 +89,7 @@ def test_a_process_that_dies_or_hangs_costs_its_video_only(
 
     died, good, hung = pool.judge_all(
         paths,
-        lambda: saved_model.load(export_dir),
+        lambda: loading.load(export_dir),
         1,
         crash,
         options=PreprocessingConfig(video_timeout_seconds=20),

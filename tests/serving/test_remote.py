@@ -2,12 +2,12 @@ import numpy as np
 
 from tests import tracks
 from tfmds.detection import judging, remote
-from tfmds.exporting import saved_model
+from tfmds.exporting import loading
 
 
 def test_the_service_judges_as_the_model_it_serves(service, export_dir, clip):
     served = remote.connect(f"{service.url}/v1/models/mds")
-    local = saved_model.load(export_dir)
+    local = loading.load(export_dir)
     assert (served.spec, served.threshold) == (local.spec, local.threshold)
     judgement = judging.judge(served, clip)
     assert judgement.status == "ok"
@@ -20,7 +20,7 @@ def test_the_service_judges_as_the_model_it_serves(service, export_dir, clip):
 
 def test_the_service_gives_distances_by_lag(service, export_dir):
     served = remote.connect(f"{service.url}/v1/models/mds")
-    local = saved_model.load(export_dir)
+    local = loading.load(export_dir)
     records = [
         tracks.record(tracks.video("a"), num_frames=70, start_seconds=2.0, seed=5),
         tracks.record(tracks.video("b"), num_frames=40, seed=9),

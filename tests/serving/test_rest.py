@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests import tracks
-from tfmds.exporting import saved_model
+from tfmds.exporting import loading
 from tfmds.serving import bodies
 
 PREDICT = "/v1/models/mds:predict"
@@ -38,7 +38,7 @@ def b64(data: bytes) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def signatures(export_dir):
-    return saved_model.load(export_dir).signatures
+    return loading.load(export_dir).signatures
 
 
 def expected(signatures, batch):

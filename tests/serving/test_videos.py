@@ -19,7 +19,7 @@ from tests.conftest import run_program
 from tests.serving.conftest import MP4, wait_until
 from tfmds.common.errors import InputError
 from tfmds.detection import judging
-from tfmds.exporting import saved_model
+from tfmds.exporting import loading
 from tfmds.serving import content, jobs, process, uploads
 from tfmds.serving.jobs import Jobs
 
@@ -32,7 +32,7 @@ def test_an_upload_becomes_what_detect_says(service, clips, export_dir):
     assert said["name"] == "a b.mp4"
     done = service.finished(said["id"])
     assert done["state"] == "done"
-    want = judging.judge(saved_model.load(export_dir), str(clips["head"])).to_json()
+    want = judging.judge(loading.load(export_dir), str(clips["head"])).to_json()
     assert set(done["result"]) == set(want)
     assert done["result"]["mds"] == pytest.approx(want["mds"], rel=1e-3)
     assert done["result"]["path"] == "a b.mp4"

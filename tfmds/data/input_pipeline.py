@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfmds import spec as words
-from tfmds.data import augmentation
+from tfmds.data import augmentation, decode
 from tfmds.data.config import BatchConfig
-from tfmds.spec import REGIONS, ChunkSpec, ViewConfig
+from tfmds.spec import ChunkSpec, ViewConfig
 
 Tensors = dict[str, tf.Tensor]
 
@@ -146,58 +146,6 @@ def cut_chunk(
     }
 
 
-def decode_frames(jpegs: tf.Tensor, spec: ChunkSpec, view: ViewConfig) -> tf.Tensor:
-    """Decodes string `[30]` to uint8 `[30, s, s, 3]`: only the region, then scaled."""
-    return resize(decode_window(jpegs, window(spec.crop_size, view.region)), view)
-
-
-def decode_window(jpegs: tf.Tensor, box: tf.Tensor | Sequence[int]) -> tf.Tensor:
-    """Decodes the box (top, left, height, width) of string `[t]`, uint8."""
-    # Spelled out rather than mapped: a loop costs as much as a small picture.
-    return tf.stack(
-        [
-            tf.io.decode_and_crop_jpeg(jpegs[t], box, channels=3)
-            for t in range(jpegs.shape[0])
-        ]
-    )
-
-
-def window(side: int, region: str) -> tuple[int, int, int, int]:
-    """A region of spec.REGIONS in pixels: top, left, height, width."""
-    top, left, height, width = (round(side * share) for share in REGIONS[region])
-    return top, left, height, width
-
-
-def crop_frames(frames: tf.Tensor, view: ViewConfig) -> tf.Tensor:
-    """The region of face crops uint8 `[..., h, w, 3]`, scaled to `[..., s, s, 3]`.
-
-    What `decode_frames` does for JPEG, for pictures that are decoded already.
-    """
-    shape = tf.shape(frames)
-    sides = tf.cast(shape[-3:-1], tf.float32)
-    top, left, height, width = REGIONS[view.region]
-    first = tf.cast(tf.round(sides * [top, left]), tf.int32)
-    size = tf.cast(tf.round(sides * [height, width]), tf.int32)
-    cut = frames[
-        ...,
-        first[0] : first[0] + size[0],
-        first[1] : first[1] + size[1],
-        :,
-    ]
-    flat = tf.reshape(cut, tf.concat([[-1], size, [3]], 0))
-    flat = resize(flat, view)
-    return tf.reshape(flat, tf.concat([shape[:-3], tf.shape(flat)[1:]], 0))
-
-
-def resize(frames: tf.Tensor, view: ViewConfig) -> tf.Tensor:
-    """Scales uint8 `[t, h, w, 3]` to `[t, s, s, 3]`, each pixel the mean it covers."""
-    size = view.image_size
-    if frames.shape[1:3].as_list() == [size, size]:
-        return frames
-    scaled = tf.image.resize(frames, [size, size], method="area")
-    return tf.cast(tf.round(scaled), tf.uint8)
-
-
 def scoring_dataset(
     shards: Sequence[str],
     spec: ChunkSpec,
@@ -220,7 +168,7 @@ def scoring_dataset(
         dataset.map(
             lambda chunk: {
                 **chunk,
-                "frames": decode_frames(chunk["frames"], spec, view),
+                "frames": decode.decode_frames(chunk["frames"], spec, view),
             },
             num_parallel_calls=tf.data.AUTOTUNE,
         )
@@ -280,17 +228,17 @@ def training_dataset(
             0.0,
         )
 
-    def decode(index: tf.Tensor, chunk: Tensors) -> tuple[tf.Tensor, ...]:
+    def show(index: tf.Tensor, chunk: Tensors) -> tuple[tf.Tensor, ...]:
         if not batch.augment:
-            frames = decode_frames(chunk["frames"], spec, view)
+            frames = decode.decode_frames(chunk["frames"], spec, view)
             return frames, chunk["mfcc"], chunk["label"]
         seeds = tf.random.experimental.stateless_split(
             tf.stack([tf.constant(seed, tf.int64), index]), 2
         )
         box = augmentation.shifted_window(
-            window(spec.crop_size, view.region), spec.crop_size, seeds[0]
+            decode.window(spec.crop_size, view.region), spec.crop_size, seeds[0]
         )
-        frames = resize(decode_window(chunk["frames"], box), view)
+        frames = decode.resize(decode.decode_window(chunk["frames"], box), view)
         frames.set_shape([spec.num_frames, view.image_size, view.image_size, 3])
         frames, mfcc = augmentation.vary(frames, chunk["mfcc"], seeds[1])
         return frames, mfcc, chunk["label"]
@@ -331,7 +279,7 @@ def training_dataset(
     dataset = dataset.enumerate(tf.constant(first_step * batch.size, tf.int64))
     if context.num_input_pipelines > 1:
         dataset = dataset.filter(is_in_part)
-    dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(
+    dataset = dataset.map(show, num_parallel_calls=tf.data.AUTOTUNE).batch(
         batch.size // context.num_replicas_in_sync, drop_remainder=True
     )
     if service_address:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfmds import spec as words
-from tfmds.data import input_pipeline
+from tfmds.data import decode, input_pipeline
 from tfmds.spec import ChunkSpec, ViewConfig
 
 # Stands for a distance that there is not: JSON knows no NaN.
@@ -109,13 +109,11 @@ def _mouths(
     track: input_pipeline.Tensors, starts: tf.Tensor, spec: ChunkSpec, view: ViewConfig
 ) -> tf.Tensor:
     """The pictures of the chunks at these starts, uint8 `[m, 30, s, s, 3]`."""
-    box = input_pipeline.window(spec.crop_size, view.region)
+    box = decode.window(spec.crop_size, view.region)
     size = view.image_size
     # Chunks overlap: each picture is decoded once.
     frames = tf.map_fn(
-        lambda jpeg: input_pipeline.resize(
-            input_pipeline.decode_window(jpeg, box), view
-        )[0],
+        lambda jpeg: decode.resize(decode.decode_window(jpeg, box), view)[0],
         track["frames"][:, None],
         fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
     )

@@ -19,7 +19,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfmds.exporting.saved_model import ExportedModel
+from tfmds.exporting.loading import ExportedModel
 from tfmds.spec import ChunkSpec
 
 DEFAULT_SIGNATURE = "serving_default"

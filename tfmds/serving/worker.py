@@ -70,11 +70,11 @@ class Worker:
             processes.start, self._settings["workers"], self._options.max_memory_mb
         )
         from tfmds.detection.judging import SharedModel
-        from tfmds.exporting import saved_model
+        from tfmds.exporting import loading
         from tfmds.serving import predict
 
         try:
-            self._model = saved_model.load(self._settings["model"])
+            self._model = loading.load(self._settings["model"])
         except InputError as e:
             self._say({"kind": "failed", "error": str(e)})
             return

@@ -1,0 +1,62 @@
+"""Face crops: JPEG to pixels, the region that a model sees, its size.
+
+One decode function serves training, evaluation and the exported model.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfmds.spec import REGIONS, ChunkSpec, ViewConfig
+
+
+def decode_frames(jpegs: tf.Tensor, spec: ChunkSpec, view: ViewConfig) -> tf.Tensor:
+    """Decodes string `[30]` to uint8 `[30, s, s, 3]`: only the region, then scaled."""
+    return resize(decode_window(jpegs, window(spec.crop_size, view.region)), view)
+
+
+def decode_window(jpegs: tf.Tensor, box: tf.Tensor | Sequence[int]) -> tf.Tensor:
+    """Decodes the box (top, left, height, width) of string `[t]`, uint8."""
+    # Spelled out rather than mapped: a loop costs as much as a small picture.
+    return tf.stack(
+        [
+            tf.io.decode_and_crop_jpeg(jpegs[t], box, channels=3)
+            for t in range(jpegs.shape[0])
+        ]
+    )
+
+
+def window(side: int, region: str) -> tuple[int, int, int, int]:
+    """A region of spec.REGIONS in pixels: top, left, height, width."""
+    top, left, height, width = (round(side * share) for share in REGIONS[region])
+    return top, left, height, width
+
+
+def crop_frames(frames: tf.Tensor, view: ViewConfig) -> tf.Tensor:
+    """The region of face crops uint8 `[..., h, w, 3]`, scaled to `[..., s, s, 3]`.
+
+    What `decode_frames` does for JPEG, for pictures that are decoded already.
+    """
+    shape = tf.shape(frames)
+    sides = tf.cast(shape[-3:-1], tf.float32)
+    top, left, height, width = REGIONS[view.region]
+    first = tf.cast(tf.round(sides * [top, left]), tf.int32)
+    size = tf.cast(tf.round(sides * [height, width]), tf.int32)
+    cut = frames[
+        ...,
+        first[0] : first[0] + size[0],
+        first[1] : first[1] + size[1],
+        :,
+    ]
+    flat = tf.reshape(cut, tf.concat([[-1], size, [3]], 0))
+    flat = resize(flat, view)
+    return tf.reshape(flat, tf.concat([shape[:-3], tf.shape(flat)[1:]], 0))
+
+
+def resize(frames: tf.Tensor, view: ViewConfig) -> tf.Tensor:
+    """Scales uint8 `[t, h, w, 3]` to `[t, s, s, 3]`, each pixel the mean it covers."""
+    size = view.image_size
+    if frames.shape[1:3].as_list() == [size, size]:
+        return frames
+    scaled = tf.image.resize(frames, [size, size], method="area")
+    return tf.cast(tf.round(scaled), tf.uint8)
