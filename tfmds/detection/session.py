@@ -9,7 +9,7 @@ from tfmds.detection import pool, terminal
 from tfmds.detection.config import DetectConfig
 from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import VideoJudgement
-from tfmds.exporting import export_info, loading
+from tfmds.exporting import export_info
 from tfmds.exporting.export_info import ExportInfo
 from tfmds.preprocessing.config import PreprocessingConfig
 
@@ -32,6 +32,7 @@ def find_model(config: DetectConfig) -> tuple[Callable[[], "Model"], ExportInfo]
     folder = export_info.find(config.model)
 
     def load() -> "Model":
+        from tfmds.exporting import loading
 
         return loading.load(folder)
 
