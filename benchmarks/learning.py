@@ -26,7 +26,6 @@ import sys
 
 import numpy as np
 from absl import flags
-from matplotlib import pyplot as plt
 from sklearn.metrics import roc_auc_score
 
 from tfmds.common import app
@@ -219,6 +218,9 @@ def judge_drawn(workdir: pathlib.Path) -> Result:
 
 def plot(results: list[Result]) -> None:
     """AUC over steps: a panel for each kind of people, a line for each fold."""
+    # Of the extra `docs`; whoever wants the table alone does not need it.
+    from matplotlib import pyplot as plt
+
     people = sorted({r.people for r in results})
     figure, panels = plt.subplots(
         1, len(people), figsize=(5 * len(people), 3.5), squeeze=False, sharey=True
