@@ -26,8 +26,6 @@ from tfmds.models.two_stream import (
 )
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
 
-FORMATS = export_info.FORMATS
-
 
 def export(
     model_path: os.PathLike | str,
@@ -46,9 +44,10 @@ def export(
       threshold_path: A threshold.json.
       output_dir: As SavedModel it becomes the next version in this folder, as
         TensorFlow Serving wants it; in other formats the folder is replaced.
-      export_format: One of `FORMATS`. ONNX and LiteRT hold the network alone: it
-        takes `frames` uint8 `[n, 30, s, s, 3]`, cut to the region and scaled to the
-        size that tfmds_export.json names under `model`, and gives both embeddings too.
+      export_format: One of `export_info.FORMATS`. ONNX and LiteRT hold the network
+        alone: it takes `frames` uint8 `[n, 30, s, s, 3]`, cut to the region and scaled
+        to the size that tfmds_export.json names under `model`, and gives both
+        embeddings too.
 
     Returns:
       The folder that was written.
@@ -57,9 +56,10 @@ def export(
       InputError: The model, the threshold or the folder cannot be used, the threshold
         was chosen with another model, or the format needs a missing package.
     """
-    if export_format not in FORMATS:
+    if export_format not in export_info.FORMATS:
         raise InputError(
-            f"the format is {export_format!r}, expected one of {', '.join(FORMATS)}"
+            f"the format is {export_format!r}, expected one of"
+            f" {', '.join(export_info.FORMATS)}"
         )
     if export_format != "saved_model":
         other_formats.check(export_format)
