@@ -214,7 +214,7 @@ def _finish(
         split["shards"].append(entry)
     in_order = [rows[video.video_id] for video in videos]
     data_set.write_videos(out / data_set.VIDEOS_FILE, in_order)
-    packages = ("tfmds", "tensorflow", "mtcnn", "av", "librosa", "numpy")
+    packages = ("tfmds", "tensorflow", "mtcnn", "onnxruntime", "av", "numpy")
     info = {
         "format_version": spec.FORMAT_VERSION,
         "name": job.name,

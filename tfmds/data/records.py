@@ -3,13 +3,13 @@
 import dataclasses
 import io
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tfmds import spec
 from tfmds.data import manifest
+from tfmds.data.example_proto import Example
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,31 +78,28 @@ def encode(segment: TrackSegment, video: manifest.Video, seconds: float) -> byte
     video_label = label
     if label == spec.FAKE and not clipped:
         label = spec.REAL
-    features = {
-        "frames": _bytes(segment.frames),
-        "mfcc": _floats(segment.mfcc.astype(np.float32).ravel()),
-        "start_seconds": _floats([start]),
-        "label": _ints([label]),
-        "fake_periods": _floats([x for period in clipped for x in period]),
-        "video_label": _ints([video_label]),
-        "video_id": _bytes([video.video_id.encode()]),
-        "group": _bytes([video.group.encode()]),
-        "manipulation": _bytes([video.manipulation.encode()]),
-        "forged": _bytes([video.forged.encode()]),
-        "track": _ints([segment.track]),
+    example = Example()
+    feature = example.features.feature
+    texts: dict[str, Sequence[bytes]] = {
+        "frames": segment.frames,
+        "video_id": [video.video_id.encode()],
+        "group": [video.group.encode()],
+        "manipulation": [video.manipulation.encode()],
+        "forged": [video.forged.encode()],
     }
-    example = tf.train.Example(features=tf.train.Features(feature=features))
+    floats = {
+        "mfcc": segment.mfcc.astype(np.float32).ravel(),
+        "start_seconds": [start],
+        "fake_periods": [x for period in clipped for x in period],
+    }
+    numbers = {"label": label, "video_label": video_label, "track": segment.track}
+    for name, texts_of in texts.items():
+        feature[name].bytes_list.value.extend(texts_of)
+    for name, values in floats.items():
+        # Also where it is empty it is a list of floats.
+        feature[name].float_list.SetInParent()
+        feature[name].float_list.value.extend(values)
+    for name, value in numbers.items():
+        feature[name].int64_list.value.append(value)
     # Maps have no order of their own: without this, equal records differ in bytes.
     return example.SerializeToString(deterministic=True)
-
-
-def _bytes(values: Iterable[bytes]) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-
-def _floats(values: Iterable[float]) -> tf.train.Feature:
-    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-
-
-def _ints(values: Iterable[int]) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))

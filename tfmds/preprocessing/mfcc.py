@@ -2,7 +2,6 @@
 
 import functools
 
-import librosa
 import numpy as np
 
 from tfmds import spec
@@ -40,26 +39,19 @@ def mfcc(
     if num_frames is None:
         num_frames = 1 + max(0, -(-(len(samples) - window) // hop))
     signal = np.asarray(samples, np.float64) * _FULL_SCALE
-    # Its filter state is what the sample before adds to the first one.
-    state = [0.0 if previous is None else -_PREEMPHASIS * previous * _FULL_SCALE]
-    signal = librosa.effects.preemphasis(signal, coef=_PREEMPHASIS, zi=state)
+    before = 0.0 if previous is None else previous * _FULL_SCALE
+    signal = signal - _PREEMPHASIS * np.r_[before, signal[:-1]]
     length = (num_frames - 1) * hop + window
     signal = np.pad(signal[:length], (0, max(0, length - len(signal))))
-    frames = librosa.util.frame(signal, frame_length=window, hop_length=hop, axis=0)
+    frames = np.lib.stride_tricks.sliding_window_view(signal, window)[::hop]
     power = np.abs(np.fft.rfft(frames, _NUM_FFT)) ** 2 / _NUM_FFT
     # Not a matrix product, whose sums would depend on the number of threads.
     mel = np.einsum("fk,mk->fm", power, _mel_filters(chunk_spec.sample_rate))
-    # Its own lifter counts the coefficients from 1, the original's from 0.
-    cepstra = librosa.feature.mfcc(
-        S=_log(mel).T,
-        n_mfcc=chunk_spec.num_coefficients,
-        dct_type=2,
-        norm="ortho",
-        lifter=0,
-    ).T
+    cosines = _cosines(chunk_spec.num_coefficients)
+    cepstra = np.einsum("fm,cm->fc", _log(mel), cosines)
     n = np.arange(chunk_spec.num_coefficients)
     cepstra = cepstra * (1 + _LIFTER / 2 * np.sin(np.pi * n / _LIFTER))
-    # librosa has no log energy: the original puts that of the whole spectrum first.
+    # The original puts the log energy of the whole spectrum first.
     cepstra[:, 0] = _log(power.sum(axis=1))
     return cepstra.astype(np.float32)
 
@@ -71,13 +63,11 @@ def _log(power: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _mel_filters(sample_rate: int) -> np.ndarray:
-    """Triangles `[filters, bins]` with their corners on whole bins.
-
-    librosa.filters.mel puts the corners between bins, and scales each by its width.
-    """
-    corners = librosa.mel_frequencies(
-        _NUM_FILTERS + 2, fmin=0, fmax=sample_rate / 2, htk=True
-    )
+    """Triangles `[filters, bins]` with their corners on whole bins."""
+    # Evenly on the mel scale of HTK.
+    highest = 2595 * np.log10(1 + sample_rate / 2 / 700)
+    mels = np.linspace(0, highest, _NUM_FILTERS + 2)
+    corners = 700 * (10 ** (mels / 2595) - 1)
     bins = np.floor((_NUM_FFT + 1) * corners / sample_rate)
     low, middle, high = (x[:, None] for x in (bins[:-2], bins[1:-1], bins[2:]))
     k = np.arange(_NUM_FFT // 2 + 1)
@@ -86,3 +76,11 @@ def _mel_filters(sample_rate: int) -> np.ndarray:
     return np.where((low <= k) & (k < middle), rising, 0) + np.where(
         (middle <= k) & (k < high), falling, 0
     )
+
+
+@functools.cache
+def _cosines(num_coefficients: int) -> np.ndarray:
+    """The orthonormal cosine transform (DCT-II) `[coefficients, filters]`."""
+    n, m = np.arange(num_coefficients)[:, None], np.arange(_NUM_FILTERS)
+    cosines = np.cos(np.pi * n * (m + 0.5) / _NUM_FILTERS)
+    return cosines * np.sqrt(np.where(n == 0, 1, 2) / _NUM_FILTERS)

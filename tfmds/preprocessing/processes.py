@@ -54,10 +54,6 @@ class ReaderProcess:
         self._socket, theirs = socket.socketpair()
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            # Sums, and with them boxes, depend on the number of threads.
-            "TF_NUM_INTRAOP_THREADS": "1",
-            "TF_NUM_INTEROP_THREADS": "1",
-            "CUDA_VISIBLE_DEVICES": "-1",
             # Threads of the decoder would each keep freed pictures.
             "MALLOC_ARENA_MAX": "2",
         }

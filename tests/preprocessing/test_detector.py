@@ -1,0 +1,47 @@
+import subprocess
+import sys
+
+import numpy as np
+from mtcnn import MTCNN
+
+from tests import media
+from tfmds.preprocessing.detector import Detector
+
+
+def pictures() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    heads = [media.talking_head(320, 240, size, 0.5) for size in (60, 110, 180)]
+    two = np.concatenate([heads[0][:, :160], heads[0][:, -160:]], axis=1)
+    return [*heads, two, rng.integers(0, 256, (240, 320, 3), dtype=np.uint8)]
+
+
+def test_it_finds_what_the_package_finds():
+    found = Detector().detect(pictures(), 0.8)
+    package = MTCNN()
+    assert any(len(boxes) for boxes in found)
+    for picture, boxes in zip(pictures(), found, strict=True):
+        expected = package.detect_faces(
+            picture, output_type="numpy", box_format="xyxy", fit_to_image=False
+        )
+        order = np.argsort(-expected[:, 5], kind="stable")
+        assert len(boxes) == len(expected)
+        # Its pyramid is made by TensorFlow's area resize.
+        np.testing.assert_allclose(boxes, expected[order, 1:5], atol=1)
+
+
+def test_a_batch_finds_what_each_picture_alone_does():
+    detector = Detector()
+    for picture, boxes in zip(
+        pictures(), detector.detect(pictures(), 0.8), strict=True
+    ):
+        (alone,) = detector.detect([picture], 0.8)
+        np.testing.assert_allclose(boxes, alone, atol=1e-3)
+
+
+def test_reading_videos_imports_no_tensorflow():
+    code = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None;"
+        "import numpy as np; from tfmds.preprocessing import isolation, detector;"
+        "detector.shared_detector().detect([np.zeros((48, 48, 3), np.uint8)], 1.0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
