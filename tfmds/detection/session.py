@@ -32,6 +32,10 @@ def find_model(config: DetectConfig) -> tuple[Callable[[], "Model"], ExportInfo]
     folder = export_info.find(config.model)
 
     def load() -> "Model":
+        from tfmds.exporting import light_model
+
+        if (model := light_model.load(folder)) is not None:
+            return model
         from tfmds.exporting import loading
 
         return loading.load(folder)

@@ -1,8 +1,10 @@
 """An export on disk: where it is, and what it says of itself. Needs no TensorFlow.
 
 EXPORT/1/ is its first version, and the one with the highest number is used. In it lie
-`saved_model.pb` and `variables/`, the network; `assets/tfmds_export.json`, its chunk
-spec, threshold and model id; `assets.extra/`, requests that warm TensorFlow Serving up.
+`saved_model.pb` and `variables/`, the network; `visual_stream.onnx` and
+`audio_stream.onnx`, its streams with the same weights, for ONNX Runtime;
+`assets/tfmds_export.json`, its chunk spec, threshold and model id; `assets.extra/`,
+requests that warm TensorFlow Serving up.
 """
 
 import dataclasses
@@ -21,6 +23,9 @@ from tfmds.spec import FORMAT_VERSION, MAX_LAG, MOUTH_HOP, VOICE_HOP, ChunkSpec
 # Asset in which spec, threshold and model id travel.
 INFO_FILE = "tfmds_export.json"
 SAVED_MODEL = "saved_model.pb"
+WEIGHTS_FILE = "variables/variables.data-00000-of-00001"
+# The streams as ONNX, which judge without TensorFlow (`light_form`).
+LIGHT_FILES = ("visual_stream.onnx", "audio_stream.onnx")
 # Exports for other runtimes, by format.
 OTHER_FILES = {"onnx": "model.onnx", "litert": "model.tflite"}
 # What tfmds.export writes.

@@ -15,7 +15,7 @@ from tfmds.common.errors import InputError
 from tfmds.data import records
 from tfmds.data.manifest import Video
 from tfmds.evaluation import thresholds
-from tfmds.exporting import export_info, other_formats
+from tfmds.exporting import export_info, light_form, other_formats
 from tfmds.exporting.loading import load_module
 from tfmds.exporting.signatures import Detector
 from tfmds.models import checkpoints
@@ -88,6 +88,7 @@ def export(
         final = output_dir / str(export_info.newest_version(output_dir) + 1)
         with files.making_folder(final) as folder:
             _save(model, config, spec, about, folder)
+            light_form.write(model, model_id, folder)
     else:
         final = output_dir
         with files.making_folder(final) as folder:

@@ -60,7 +60,8 @@ class Detector:
         for i in range(0, len(images), size):
             batch = images[i : i + size]
             found = self._find(np.stack(batch).astype(np.float32))
-            found = _sorted(found[found[:, 5] >= min_confidence])
+            found = found[found[:, 5] >= min_confidence]
+            found = found[np.argsort(-found[:, 5], kind="stable")]
             boxes += [found[found[:, 0] == k, 1:5] for k in range(len(batch))]
         return boxes
 
@@ -122,10 +123,6 @@ def _scales(side: int) -> np.ndarray:
     return _CELL / _LEAST_FACE * _SCALE_FACTOR ** np.arange(count)
 
 
-def _sorted(found: Found) -> Found:
-    return found[np.argsort(-found[:, 5], kind="stable")]
-
-
 def _squared(found: Found) -> Found:
     """Makes boxes as long as they are wide around their centres."""
     sides = found[:, 3:5] - found[:, 1:3]
@@ -136,7 +133,8 @@ def _squared(found: Found) -> Found:
 
 def _without_overlaps(found: Found, most: float, of_smaller: bool = False) -> Found:
     """Drops what overlaps with anything surer of its picture, dropped or not."""
-    found = _sorted(found)
+    # Of equally sure ones the package takes whichever comes first here.
+    found = found[np.argsort(found[:, 5])[::-1]]
     kept = [np.empty((0, 6))]
     for image in np.unique(found[:, 0]):
         mine = found[found[:, 0] == image]
