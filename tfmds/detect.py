@@ -76,10 +76,10 @@ def main(config: DetectConfig) -> int:
         listed = (
             None
             if run is None
-            else [
+            else (
                 VideoJudgement.from_json(fields, info.threshold, info.spec.seconds)
                 for fields in run.read()
-            ]
+            )
         )
         if index := report.write_index(listed):
             print(f"Report: {index}", file=sys.stderr)

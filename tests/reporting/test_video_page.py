@@ -137,6 +137,26 @@ def test_pages_are_written_and_linked(tmp_path):
     assert [tmp_path / link for link in links] == list(paths)
 
 
+def test_an_index_of_very_many_lists_fakes_first(monkeypatch):
+    monkeypatch.setattr(video_page, "_MAX_LISTED", 3)
+    mute = VideoJudgement("mute.mp4", "no_audio", thresholds.Threshold(0.5))
+    # By the mean distance a video is called fake from 0.5 on.
+    judgements = [
+        VideoJudgement(
+            name, "ok", thresholds.Threshold(0.5), chunks=(JudgedChunk(0, 0.0, mean),)
+        )
+        for name, mean in [("r1", 0.1), ("f1", 0.9), ("r2", 0.2), ("f2", 0.6)]
+    ]
+    index = video_page.index_page(iter([*judgements, mute]))
+    assert re.findall(r'<a href="[^"]*">([^<]*)</a>', index) == ["f1", "f2", "mute.mp4"]
+    text = Text(index).text
+    assert "5 videos" in text
+    assert "3 of them are listed here" in text
+    few = video_page.index_page([judgements[0], judgements[1], mute])
+    assert re.findall(r'<a href="[^"]*">([^<]*)</a>', few) == ["r1", "f1", "mute.mp4"]
+    assert "listed here" not in few
+
+
 def test_a_name_that_is_no_text_is_shown():
     name = b"caf\xe9.mp4".decode(errors="surrogateescape")
     assert "caf?.mp4" in video_page.video_page(judged(name))

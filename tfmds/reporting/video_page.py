@@ -8,9 +8,10 @@ import base64
 import dataclasses
 import functools
 import hashlib
+import heapq
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -21,7 +22,14 @@ from etils import epath
 from tfmds import spec
 from tfmds.common import files
 from tfmds.evaluation.bootstrap import Estimate
-from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
+from tfmds.evaluation.judgement import (
+    CANNOT_TELL,
+    FAKE_VERDICT,
+    OUT_OF_STEP,
+    REAL_VERDICT,
+    JudgedChunk,
+    VideoJudgement,
+)
 from tfmds.reporting import video_charts
 from tfmds.reporting.charts import library, to_page
 
@@ -29,8 +37,12 @@ INDEX_FILE = "index.html"
 
 # A page shows so many faces at most, to stay a page that can be sent.
 _MAX_FACES = 240
+# An index lists so many videos at most; a browser opens that at once.
+_MAX_LISTED = 5000
 # A sentence names so many stretches of time at most.
 _MAX_PERIODS = 6
+
+_LISTED_FIRST = (FAKE_VERDICT, OUT_OF_STEP, CANNOT_TELL, REAL_VERDICT)
 
 _IN_PLAIN_WORDS = {
     spec.NO_FACE: "No face was in view long and large enough to be looked at.",
@@ -114,12 +126,30 @@ def _plain_reason(judgement: VideoJudgement) -> str:
 
 
 def index_page(
-    judgements: Sequence[VideoJudgement], provenance: Mapping[str, str] | None = None
+    judgements: Iterable[VideoJudgement], provenance: Mapping[str, str] | None = None
 ) -> str:
-    """Renders the table of several videos, with links to their pages."""
+    """Renders the table of several videos, with links to their pages.
+
+    Of very many those are listed that were called fake, then those out of step, then
+    those of which nothing can be told, then real ones; each in the order given.
+    """
+    total = 0
+
+    def numbered() -> Iterator[tuple[int, VideoJudgement]]:
+        nonlocal total
+        for judgement in judgements:
+            total += 1
+            yield total, judgement
+
+    # Holds those that are listed, and not all of them.
+    listed = heapq.nsmallest(
+        _MAX_LISTED, numbered(), key=lambda row: _LISTED_FIRST.index(row[1].verdict)
+    )
+    listed.sort(key=lambda row: row[0])
     return render(
         "index.html",
-        rows=[(page_name(judgement.path), judgement) for judgement in judgements],
+        rows=[(page_name(judgement.path), judgement) for _, judgement in listed],
+        total=total,
         provenance=provenance or {},
     )
 
@@ -137,7 +167,7 @@ def write_video_page(
 
 def write_index_page(
     output_dir: os.PathLike | str,
-    judgements: Sequence[VideoJudgement],
+    judgements: Iterable[VideoJudgement],
     provenance: Mapping[str, str] | None = None,
 ) -> epath.Path:
     """Writes the table of several videos and answers its path."""

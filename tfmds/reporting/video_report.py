@@ -1,6 +1,7 @@
 """A folder with a page for each judged video, and one that lists them."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterable, Mapping
 
@@ -35,7 +36,9 @@ class VideoReport:
         Args:
           judgements: Those to list, where there are more than were added.
         """
-        listed = self._judgements if judgements is None else list(judgements)
-        if not listed:
+        listed = iter(self._judgements if judgements is None else judgements)
+        first = next(listed, None)
+        if first is None:
             return ""
+        listed = itertools.chain([first], listed)
         return str(video_page.write_index_page(self._folder, listed, self._provenance))
