@@ -155,6 +155,18 @@ def test_a_stray_stamp_is_taken_out():
         assert clock.jumps == []
 
 
+def test_where_pyav_fails_at_the_end_the_packets_count():
+    # As it does where a damaged transport stream gets more streams on its way.
+    class Growing(Container):
+        def demux(self, *streams):
+            yield from super().demux(*streams)
+            raise IndexError("list index out of range")
+
+    packets = [(at, Packet(i, t)) for at, i, t in even(0, 4000, 0)]
+    read = list(Clock(Growing(packets), [Stream(0)]))
+    assert [packet.dts for packet in read] == list(range(0, 4000, 40))
+
+
 def test_sound_that_ends_late_in_the_file_stays_in_its_part():
     # Sound of the first part follows after the first pictures of the second.
     pictures = [*even(0, 4000, 0), *even(4000, 8000, 0, -4000)]

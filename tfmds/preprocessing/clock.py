@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import av
 
+from tfmds.preprocessing.streams import packets_of
+
 # Stamps less far back than this, in seconds, are those of reordered pictures or jitter.
 _BACK = 1.0
 # Nothing for longer than this is a gap, for longer than that a jump of the stamps.
@@ -94,7 +96,7 @@ class Clock:
           heard_seconds: Length of the sound in another file: in gaps before its end
             the picture stands still.
         """
-        self._packets = container.demux(*streams)
+        self._packets = packets_of(container, streams)
         self._stamps = {s.index: _Stamps(float(s.time_base or 1)) for s in streams}
         # Offsets are whole ticks of each stream, or the streams would drift apart.
         self._tick = max(stamps.time_base for stamps in self._stamps.values())

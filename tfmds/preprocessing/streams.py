@@ -1,5 +1,6 @@
 """A media file as FFmpeg opens it: its streams, and the frames in them."""
 
+import contextlib
 import itertools
 import mmap
 import os
@@ -184,7 +185,7 @@ def the_first_that_moves(
             if context.width * context.height > max_pixels:
                 continue
             context.options = {"max_pixels": str(max_pixels)}
-            packets = itertools.islice(container.demux(tried), _TRIED_PACKETS)
+            packets = itertools.islice(packets_of(container, [tried]), _TRIED_PACKETS)
             frames = decoded(packets, tried, lambda _: None)
             if len(list(itertools.islice(frames, 2))) == 2:
                 return stream.index
@@ -226,6 +227,20 @@ def note_on_rest(path: os.PathLike | str, position: int) -> str:
         f"the last {(size - position) / size:.1%} of the file are neither its picture"
         " nor its sound, as where another recording is appended: not looked at"
     )
+
+
+def packets_of(
+    container: av.container.InputContainer, streams: Sequence[Any]
+) -> Iterator[av.Packet]:
+    """Packets of some streams, in the order of the file.
+
+    Raises:
+      av.FFmpegError, OSError: What follows cannot be read.
+    """
+    # Where streams began amid the file PyAV fails at its end: it takes them for some
+    # of these, and finds none of that number.
+    with contextlib.suppress(IndexError):
+        yield from container.demux(*streams)
 
 
 def decoded(
