@@ -88,8 +88,13 @@ class Cost:
     output: str
 
 
-def run(program: str, *words: object, codes: tuple[int, ...] = (0,)) -> Cost:
-    """Runs a program.
+def run(
+    program: str,
+    *words: object,
+    codes: tuple[int, ...] = (0,),
+    own_stderr: bool = False,
+) -> Cost:
+    """Runs a program; its errors are part of its output unless `own_stderr`.
 
     Raises:
       InputError: It ended with none of `codes`.
@@ -99,7 +104,7 @@ def run(program: str, *words: object, codes: tuple[int, ...] = (0,)) -> Cost:
     started = psutil.Popen(
         [sys.executable, "-m", program, *map(str, words)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=None if own_stderr else subprocess.STDOUT,
         text=True,
     )
     ended = threading.Event()
