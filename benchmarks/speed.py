@@ -114,8 +114,10 @@ def keras_training(precision: str):
         model.optimizer.build(model.trainable_variables)
         strategy = strategies.make(strategies.SINGLE)
         terms = run.terms(TrainingConfig())
-        train = train_step.make(model, terms, None, strategy)
-        data = tuple(tf.constant(x) for x in batch(_size(), side))
+        train = train_step.make(model, terms, strategy)
+        names = ("frames", "mfcc", "label")
+        values = map(tf.constant, batch(_size(), side))
+        data = dict(zip(names, values, strict=True))
         return lambda: float(train(data)["loss/total"])
 
     return make

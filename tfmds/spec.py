@@ -20,6 +20,8 @@ PICTURE = "picture"
 SOUND = "sound"
 BOTH = "both"
 FORGED = (PICTURE, SOUND, BOTH)
+# The streams of the network, each with what it sees of a video.
+STREAMS = {"visual": PICTURE, "audio": SOUND}
 
 SPLITS = ("train", "validation", "test")
 

@@ -104,10 +104,10 @@ def test_a_data_set_is_written_to_s3_and_read_from_there(bucket, videos, tmp_pat
         input_pipeline.BatchConfig(tracks=2),
         seed=0,
     )
-    frames, mfcc, label = next(iter(batches))
-    assert frames.shape == (2, 30, 56, 56, 3)
-    assert mfcc.shape == (2, 13, 99)
-    assert label.numpy().tolist() == [1, 1]
+    batch = next(iter(batches))
+    assert batch["frames"].shape == (2, 30, 56, 56, 3)
+    assert batch["mfcc"].shape == (2, 13, 99)
+    assert batch["label"].numpy().tolist() == [1, 1]
     listed = {path.name for path in epath.Path(f"{bucket}/set").iterdir()}
     assert listed == {path.name for path in tmp_path.iterdir()}
 

@@ -27,7 +27,7 @@ def shards(tmp_path):
 
 def take(dataset, count):
     return [
-        [np.asarray(part) for part in batch]
+        [np.asarray(batch[name]) for name in ("frames", "mfcc", "label")]
         for batch in itertools.islice(iter(dataset), count)
     ]
 

@@ -84,7 +84,7 @@ def vary_frames(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     pictures = tf.reshape(flat, frames.shape)
     share = _BLUR + (1 - _BLUR) * draw[7] / _BLURRED
     pictures = tf.cond(
-        draw[7] < _BLURRED, lambda: _blur(pictures, share), lambda: pictures
+        draw[7] < _BLURRED, lambda: soften(pictures, share), lambda: pictures
     )
     pictures = tf.cond(
         draw[10] < _COVERED, lambda: _cover(pictures, draw[11:14]), lambda: pictures
@@ -92,7 +92,7 @@ def vary_frames(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     frames = tf.cast(tf.clip_by_value(pictures, 0, 255), tf.uint8)
     quality = _QUALITY + (100 - _QUALITY) * draw[8] / _COMPRESSED
     return tf.cond(
-        draw[8] < _COMPRESSED, lambda: _compress(frames, quality), lambda: frames
+        draw[8] < _COMPRESSED, lambda: compress(frames, quality), lambda: frames
     )
 
 
@@ -142,13 +142,15 @@ def _cover(pictures: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
     return tf.where(covered, tf.reduce_mean(pictures), pictures)
 
 
-def _blur(pictures: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+def soften(pictures: tf.Tensor, share: tf.Tensor | float) -> tf.Tensor:
+    """Blurs float32 `[t, s, s, 3]`: scales it to a share of its side, and back."""
     size = pictures.shape[1:3]
     few = tf.cast(tf.cast(size, tf.float32) * share, tf.int32)
     return tf.image.resize(tf.image.resize(pictures, few, antialias=True), size)
 
 
-def _compress(frames: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+def compress(frames: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
+    """Takes uint8 `[t, s, s, 3]` through JPEG of a quality up to 100."""
     # One tall picture: a call for each frame would cost more than the compression.
     tall = tf.reshape(frames, [-1, *frames.shape[2:]])
     tall = tf.image.adjust_jpeg_quality(tall, tf.cast(quality, tf.int32))

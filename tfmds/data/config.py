@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tfmds.common import flags
 from tfmds.common.flags import setting
 
 
@@ -31,6 +32,17 @@ class BatchConfig:
     )
     # See data/augmentation.py.
     augment: bool = setting(False, "Vary pictures and sound.")
+    # See data/self_blending.py.
+    self_blend: float = setting(
+        0.0,
+        "Share of the real chunks whose face is blended over itself, for the visual"
+        " head a forged picture (Shiohara and Yamasaki 2022).",
+        low=0,
+        high=1,
+    )
+
+    def __post_init__(self) -> None:
+        flags.check(self)
 
     @property
     def size(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmds import spec as words
-from tfmds.data import augmentation, decode
+from tfmds.data import augmentation, decode, self_blending
 from tfmds.data.config import BatchConfig
 from tfmds.spec import ChunkSpec, ViewConfig
 
@@ -18,6 +18,8 @@ Tensors = dict[str, tf.Tensor]
 
 # Records read at once from different shards, so that a batch mixes videos.
 _INTERLEAVED_SHARDS = 4
+# What training sees of a chunk.
+_SHOWN = ("frames", "mfcc", "label", "visual_label", "audio_label")
 
 
 def parse_track(serialized: tf.Tensor, spec: ChunkSpec) -> Tensors:
@@ -121,8 +123,9 @@ def cut_chunk(
 
     Returns:
       `frames` string `[30]`, `mfcc` float32 `[13, 99]`, `label` int64, 0 where more
-      than `min_fake_share` of the chunk lies in fake periods, `start_seconds`, and
-      the scalars of the track.
+      than `min_fake_share` of the chunk lies in fake periods, `visual_label` and
+      `audio_label` int64, the same of one stream, -1 where it is not known,
+      `start_seconds`, and the scalars of the track.
     """
     first = start * spec.mfcc_rate // spec.frame_rate + late
     last = tf.shape(track["mfcc"])[0] - spec.num_mfcc_frames
@@ -135,15 +138,28 @@ def cut_chunk(
     forged = tf.reduce_sum(overlap) > min_fake_share * spec.seconds
     label = tf.where(forged, tf.constant(words.FAKE, tf.int64), words.REAL)
     unknown = track["video_label"] == words.UNKNOWN
+    label = tf.where(unknown, track["video_label"], label)
     frames = track["frames"][start : start + spec.num_frames]
     return {
         "frames": tf.ensure_shape(frames, [spec.num_frames]),
         "mfcc": tf.ensure_shape(mfcc, [spec.num_coefficients, spec.num_mfcc_frames]),
-        "label": tf.where(unknown, track["video_label"], label),
+        "label": label,
+        **{
+            f"{stream}_label": _stream_label(label, track["forged"], part)
+            for stream, part in words.STREAMS.items()
+        },
         "start_seconds": begin,
         "video_id": track["video_id"],
         "track": track["track"],
     }
+
+
+def _stream_label(label: tf.Tensor, forged: tf.Tensor, part: str) -> tf.Tensor:
+    """The label of one stream of a chunk; -1 for a fake that does not tell."""
+    in_it = (forged == part) | (forged == words.BOTH)
+    of_fake = tf.where(in_it, tf.constant(words.FAKE, tf.int64), words.REAL)
+    of_fake = tf.where(forged == "", tf.constant(words.UNKNOWN, tf.int64), of_fake)
+    return tf.where(label == words.FAKE, of_fake, label)
 
 
 def scoring_dataset(
@@ -156,7 +172,7 @@ def scoring_dataset(
     """Every chunk of every record, in the order of the shards.
 
     Yields batches of `frames` uint8 `[b, 30, s, s, 3]`, `mfcc` float32
-    `[b, 13, 99]`, `label`, `video_id`, `track`, `start_seconds`, each `[b]`.
+    `[b, 13, 99]`, and the scalars of `cut_chunk`, each `[b]`.
     """
     dataset = tf.data.TFRecordDataset(list(shards))
     dataset = dataset.flat_map(
@@ -212,8 +228,9 @@ def training_dataset(
       offsets: By video_id how many seconds its sound is late, which is taken out.
 
     Yields:
-      `frames` uint8 `[b, 30, s, s, 3]`, `mfcc` float32 `[b, 13, 99]`, `label` int64
-      `[b]`; with several chunks a track, those of one track are neighbours.
+      `frames` uint8 `[b, 30, s, s, 3]`, `mfcc` float32 `[b, 13, 99]`, `label`,
+      `visual_label` and `audio_label` int64 `[b]`; with several chunks a track, those
+      of one track are neighbours.
     """
     context = context or tf.distribute.InputContext()
     # Random times take a record as often as its chunks fill, the grid each chunk once.
@@ -228,20 +245,32 @@ def training_dataset(
             0.0,
         )
 
-    def show(index: tf.Tensor, chunk: Tensors) -> tuple[tf.Tensor, ...]:
-        if not batch.augment:
-            frames = decode.decode_frames(chunk["frames"], spec, view)
-            return frames, chunk["mfcc"], chunk["label"]
-        seeds = tf.random.experimental.stateless_split(
-            tf.stack([tf.constant(seed, tf.int64), index]), 2
-        )
-        box = augmentation.shifted_window(
-            decode.window(spec.crop_size, view.region), spec.crop_size, seeds[0]
-        )
-        frames = decode.resize(decode.decode_window(chunk["frames"], box), view)
+    def show(index: tf.Tensor, chunk: Tensors) -> Tensors:
+        chunk = {name: chunk[name] for name in _SHOWN}
+        seed_pair = tf.stack([tf.constant(seed, tf.int64), index])
+        seeds = tf.random.experimental.stateless_split(seed_pair, 2)
+        box = decode.window(spec.crop_size, view.region)
+        if batch.augment:
+            box = augmentation.shifted_window(box, spec.crop_size, seeds[0])
+        if batch.self_blend:
+            whole = decode.decode_window(
+                chunk["frames"], decode.window(spec.crop_size, "face")
+            )
+            own_seed = tf.random.experimental.stateless_fold_in(seed_pair, 1)
+            frames, blended = self_blending.maybe_blend(
+                whole, chunk["label"] == words.REAL, batch.self_blend, own_seed
+            )
+            chunk["visual_label"] = tf.where(
+                blended, tf.constant(words.FAKE, tf.int64), chunk["visual_label"]
+            )
+            frames = tf.image.crop_to_bounding_box(frames, *tf.unstack(box))
+        else:
+            frames = decode.decode_window(chunk["frames"], box)
+        frames = decode.resize(frames, view)
         frames.set_shape([spec.num_frames, view.image_size, view.image_size, 3])
-        frames, mfcc = augmentation.vary(frames, chunk["mfcc"], seeds[1])
-        return frames, mfcc, chunk["label"]
+        if batch.augment:
+            frames, chunk["mfcc"] = augmentation.vary(frames, chunk["mfcc"], seeds[1])
+        return {**chunk, "frames": frames}
 
     def cut(index: tf.Tensor, serialized: tf.Tensor) -> tf.data.Dataset:
         track = parse_track(serialized, spec)

@@ -15,6 +15,10 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SINGLE = "single"
 MIRRORED = "mirrored"
 MULTI_WORKER = "multi_worker"
+# By whose truth the heads learn.
+OWN, VIDEO = "own", "video"
+STREAM_LABELS = (OWN, VIDEO)
+
 STRATEGIES = (SINGLE, MIRRORED, MULTI_WORKER)
 
 
@@ -48,6 +52,16 @@ class TrainingConfig:
     contrastive_weight: float = setting(1.0, "Weight of the contrastive loss (w1).")
     visual_weight: float = setting(1.0, "Weight of the visual cross-entropy (w2).")
     audio_weight: float = setting(1.0, "Weight of the audio cross-entropy (w3).")
+    # What stays the paper's without a word: runs from before it were trained so, and
+    # most data sets do not say which stream was forged.
+    stream_labels: str = setting(
+        VIDEO,
+        "What the cross-entropies ask of each head: video, whether anything of the"
+        " chunk is forged, as in the paper; or own, whether its own stream is, where"
+        " that is known (column forged), and nothing where it is not"
+        " (docs/streams.md).",
+        choices=STREAM_LABELS,
+    )
     mismatch_weight: float = setting(
         0.0,
         "Weight of the loss on other chunks' voices in the batch; 0 as in the paper.",

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfmds import spec
 from tfmds.common import flags
 from tfmds.common.errors import InputError
-from tfmds.data import input_pipeline, integrity
+from tfmds.data import input_pipeline, integrity, self_blending
 from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
 from tfmds.models import checkpoints, losses
@@ -23,7 +23,7 @@ from tfmds.models.two_stream import (
     two_stream,
     with_pairwise_distance,
 )
-from tfmds.training import board, step, strategies
+from tfmds.training import board, step, strategies, stream_labels
 from tfmds.training.config import RunConfig, TrainingConfig
 from tfmds.training.loop import Loop
 from tfmds.training.validation import Validation
@@ -60,8 +60,11 @@ def train(
     if running.deterministic:
         tf.config.experimental.enable_op_determinism()
     data_set = DataSet.load(data_dir)
-    counts = _chunk_counts(data_set)
-    _check_batch(batch, recipe, counts, strategy.num_replicas_in_sync)
+    counts = stream_labels.chunk_counts(data_set, batch.self_blend)
+    _check_batch(batch, recipe, counts["label"], strategy.num_replicas_in_sync)
+    if batch.self_blend:
+        stream_labels.check_own(recipe)
+        self_blending.check(data_set.spec, model_config.view)
     offsets = {
         row.video.video_id: row.offset_seconds
         for row in data_set.videos()
@@ -80,7 +83,8 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     keras.mixed_precision.set_global_policy(recipe.precision)
 
-    steps_per_epoch = recipe.steps_per_epoch or max(1, sum(counts) // batch.size)
+    in_epoch = round(sum(counts["label"]))
+    steps_per_epoch = recipe.steps_per_epoch or max(1, in_epoch // batch.size)
     with strategy.scope():
         model = with_pairwise_distance(two_stream(model_config, data_set.spec))
         model.compile(_optimizer(recipe, steps_per_epoch))
@@ -94,7 +98,6 @@ def train(
 
     view = model_config.view
     shards = [os.fspath(path) for path in data_set.shards("train")]
-    weights = _class_weights(counts) if recipe.balance_classes else None
 
     def batches(epoch: int, first_step: int) -> Iterator[Any]:
         return iter(
@@ -121,15 +124,18 @@ def train(
             " of mismatched voices where it has real videos, else by the training loss",
             flush=True,
         )
+    if is_chief:
+        for note in stream_labels.notes(recipe, counts):
+            print(f"warning: {note}", flush=True)
     loop = Loop(
         workdir=workdir,
         model=model,
-        train_step=step.make(model, terms(recipe), weights, strategy),
+        train_step=step.make(model, terms(recipe, counts), strategy),
         validation=validation,
         board=board.Board(workdir, config, is_chief, running.profile_steps),
         epochs=recipe.epochs,
         steps_per_epoch=steps_per_epoch,
-        both_classes=all(counts),
+        both_classes=all(counts["label"]),
         checkpoint_seconds=running.checkpoint_seconds,
         keep_epochs=running.keep_epochs,
         is_chief=is_chief,
@@ -189,7 +195,7 @@ def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -
 def _check_batch(
     batch: BatchConfig,
     recipe: TrainingConfig,
-    counts: tuple[int, int],
+    counts: tuple[float, float],
     replicas: int,
 ) -> None:
     if batch.size % replicas:
@@ -198,55 +204,58 @@ def _check_batch(
             f" cannot be dealt evenly to {replicas} replicas; choose a multiple of"
             f" {replicas}"
         )
-    # Mismatches are made of real mouths and voices.
-    if not counts[spec.REAL] or not (counts[spec.FAKE] or recipe.mismatch_weight):
+    # Mismatches and blended faces are made of real videos.
+    from_reals = recipe.mismatch_weight or (batch.self_blend and recipe.visual_weight)
+    if not counts[spec.REAL] or not (counts[spec.FAKE] or from_reals):
         raise InputError(
-            f"the train split has {counts[spec.REAL]} chunks of real videos and"
-            f" {counts[spec.FAKE]} of fakes: from one class only there is nothing to"
-            " learn. Add the other class"
+            f"the train split has {counts[spec.REAL]:.0f} chunks of real videos"
+            f" and {counts[spec.FAKE]:.0f} of fakes: from one class only there is"
+            " nothing to learn. Add the other class"
             + (
-                ", or learn from mismatched voices with --mismatch_weight=1"
+                ", or learn from mismatched voices with --mismatch_weight=1, or from"
+                " blended faces with --self_blend=0.5"
                 if counts[spec.REAL]
-                else "; mismatched voices are made of real videos too"
+                else "; mismatched voices and blended faces are made of real videos too"
             )
         )
 
 
-def _chunk_counts(data_set: DataSet) -> tuple[int, int]:
-    """Training chunks of (fake, real) videos."""
-    counts = [0, 0]
-    for row in data_set.videos():
-        if row.video.split == "train":
-            counts[spec.LABELS[row.video.label]] += row.chunks
-    if not sum(counts):
-        raise InputError(
-            f"{data_set.name}: the train split has no chunks; see the statuses in"
-            " videos.csv"
-        )
-    return counts[spec.FAKE], counts[spec.REAL]
-
-
-def _class_weights(counts: tuple[int, int]) -> tf.Tensor:
+def _class_weights(counts: Sequence[float]) -> tf.Tensor:
     present = [max(count, 1) for count in counts]
     return tf.constant([sum(counts) / (2 * count) for count in present], tf.float32)
 
 
-def terms(recipe: TrainingConfig) -> step.Terms:
-    """Output, loss and weight of each term, by name."""
+def terms(
+    recipe: TrainingConfig, counts: stream_labels.Counts | None = None
+) -> step.Terms:
+    """The terms of the loss by name.
+
+    Args:
+      recipe: How to train.
+      counts: What `balance_classes` balances; without them nothing is.
+    """
     mismatches = {
         "softmax": losses.MismatchSoftmax(recipe.temperature),
         "contrastive": losses.MismatchContrastive(recipe.margin),
     }
     heads = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    weights: dict[str, tf.Tensor] = {}
+    if recipe.balance_classes and counts:
+        weights = {label: _class_weights(both) for label, both in counts.items()}
+
+    def term(
+        output: str, loss: keras.losses.Loss, weight: float, label: str = "label"
+    ) -> step.Term:
+        return step.Term(output, loss, weight, label, weights.get(label))
+
+    asked = {s: stream_labels.of_head(s, recipe.stream_labels) for s in spec.STREAMS}
     return {
-        "contrastive": (
-            "distance",
-            losses.ContrastiveLoss(recipe.margin),
-            recipe.contrastive_weight,
+        "contrastive": term(
+            "distance", losses.ContrastiveLoss(recipe.margin), recipe.contrastive_weight
         ),
-        "visual": ("visual_logits", heads, recipe.visual_weight),
-        "audio": ("audio_logits", heads, recipe.audio_weight),
-        "mismatch": (
+        "visual": term("visual_logits", heads, recipe.visual_weight, asked["visual"]),
+        "audio": term("audio_logits", heads, recipe.audio_weight, asked["audio"]),
+        "mismatch": term(
             "pairwise_distance",
             mismatches[recipe.mismatch_form],
             recipe.mismatch_weight,

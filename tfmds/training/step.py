@@ -1,5 +1,6 @@
 """One step of training: a batch becomes new weights and figures."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,14 +12,44 @@ from tfmds.models.two_stream import split_at_embeddings
 from tfmds.training import strategies
 from tfmds.training.fused_batch_norm import with_fused_batch_norm
 
-# By the name of a loss term: the output it judges, the loss, and its weight.
-Terms = Mapping[str, tuple[str, keras.losses.Loss, float]]
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One term of the loss.
+
+    Attributes:
+      output: Of the network, which it judges.
+      loss: Of each chunk by its label, 1 real, 0 fake.
+      weight: In the sum.
+      label: Which label of a batch; chunks where it is -1 weigh nothing.
+      class_weights: float `[2]`, weight of a fake and of a real chunk; None for 1.
+    """
+
+    output: str
+    loss: keras.losses.Loss
+    weight: float
+    label: str = "label"
+    class_weights: tf.Tensor | None = None
+
+    def of(self, labels: Mapping[str, tf.Tensor], outputs: Any) -> tf.Tensor:
+        """The mean over a batch, float `[]`."""
+        label = labels[self.label]
+        known = tf.maximum(label, 0)
+        # Called as they are, Keras' losses divide by the number of replicas.
+        loss = self.loss.call(known, outputs[self.output])
+        if self.class_weights is not None:
+            loss *= tf.gather(self.class_weights, known)
+        return tf.reduce_mean(tf.where(label >= 0, loss, 0.0))
+
+
+# By name.
+Terms = Mapping[str, Term]
+_INPUTS = ("frames", "mfcc")
 
 
 def make(
     model: keras.Model,
     terms: Terms,
-    class_weights: tf.Tensor | None,
     strategy: tf.distribute.Strategy,
 ) -> Callable[[Any], dict[str, tf.Tensor]]:
     """Makes the function that trains on a batch and answers its figures by tag.
@@ -31,7 +62,6 @@ def make(
     Args:
       model: The network with its optimizer.
       terms: The loss.
-      class_weights: float `[2]`, weight of a fake and of a real chunk; None for 1.
       strategy: Over what to spread it.
     """
     replicas = strategy.num_replicas_in_sync
@@ -45,22 +75,19 @@ def make(
         streams = with_fused_batch_norm(streams)
     variables = model.trainable_variables
 
-    def replica_step(
-        frames: tf.Tensor, mfcc: tf.Tensor, label: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def replica_step(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
-            embeddings = streams({"frames": frames, "mfcc": mfcc}, training=True)
-            label = strategies.gather(label)
+            embeddings = streams({name: batch[name] for name in _INPUTS}, training=True)
+            labels = {
+                name: strategies.gather(values)
+                for name, values in batch.items()
+                if name not in _INPUTS
+            }
             embeddings = [strategies.gather(x) for x in embeddings]
             outputs = heads(embeddings, training=True)
-            weight = 1.0 if class_weights is None else tf.gather(class_weights, label)
-            # Called as they are, Keras' losses divide by the number of replicas.
-            figures = {
-                name: tf.reduce_mean(loss.call(label, outputs[output]) * weight)
-                for name, (output, loss, _) in terms.items()
-            }
+            figures = {name: term.of(labels, outputs) for name, term in terms.items()}
             total = tf.add_n(
-                [weight * figures[name] for name, (_, _, weight) in terms.items()]
+                [term.weight * figures[name] for name, term in terms.items()]
             )
             # The optimizer adds up the replicas' gradients.
             objective = model.optimizer.scale_loss(total / replicas)
@@ -71,7 +98,7 @@ def make(
             "loss/total": total,
             **{f"loss/{name}": value for name, value in figures.items()},
             "learning_rate": tf.convert_to_tensor(rate),
-            "batch/share_of_real": tf.reduce_mean(tf.cast(label, tf.float32)),
+            "batch/share_of_real": tf.reduce_mean(tf.cast(labels["label"], tf.float32)),
         }
 
     if replicas == 1 and tf.config.list_physical_devices("GPU"):
@@ -80,7 +107,7 @@ def make(
 
     @tf.function(autograph=False)
     def step(batch: Any) -> dict[str, tf.Tensor]:
-        figures = strategy.run(replica_step, batch)
+        figures = strategy.run(replica_step, (batch,))
         # They are the same on each replica.
         return {
             name: strategy.experimental_local_results(value)[0]

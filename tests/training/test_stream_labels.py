@@ -1,0 +1,77 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import tracks
+from tfmds.common.errors import InputError
+from tfmds.data import input_pipeline
+from tfmds.models.config import TwoStreamConfig
+from tfmds.training import run, step, stream_labels
+from tfmds.training.config import TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("label", "forged", "visual", "audio"),
+    [
+        ("real", "", 1, 1),
+        ("fake", "picture", 0, 1),
+        ("fake", "sound", 1, 0),
+        ("fake", "both", 0, 0),
+        ("fake", "", -1, -1),
+        ("", "", -1, -1),
+    ],
+)
+def test_each_stream_has_its_own_truth(label, forged, visual, audio):
+    record = tracks.record(tracks.video("v", label, forged=forged), num_frames=30)
+    track = input_pipeline.parse_track(tf.constant(record), tracks.SPEC)
+    chunk = input_pipeline.cut_chunk(track, tf.constant(0), tracks.SPEC, 0.25)
+    assert (int(chunk["visual_label"]), int(chunk["audio_label"])) == (visual, audio)
+
+
+def test_a_real_second_of_a_fake_has_two_real_streams():
+    video = tracks.video("v", "fake", forged="", fake_periods=((0.0, 1.0),))
+    record = tracks.record(video, num_frames=60)
+    track = input_pipeline.parse_track(tf.constant(record), tracks.SPEC)
+    labels = [
+        int(input_pipeline.cut_chunk(track, tf.constant(s), tracks.SPEC, 0.25)[name])
+        for s in (0, 30)
+        for name in ("visual_label", "audio_label")
+    ]
+    assert labels == [-1, -1, 1, 1]
+
+
+def test_unknown_chunks_weigh_nothing():
+    logits = np.array([[1.0, 3.0], [2.0, 0.0], [-1.0, 4.0]], np.float32)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    weights = tf.constant([2.0, 0.5])
+    term = step.Term("logits", loss, 1.0, "own", weights)
+    found = term.of({"own": tf.constant([1, 0, -1])}, {"logits": tf.constant(logits)})
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    expected = (-0.5 * np.log(p[0, 1]) - 2.0 * np.log(p[1, 0])) / 3
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_heads_alone_are_asked_by_stream():
+    for kind, visual in (("own", "visual_label"), ("video", "label")):
+        terms = run.terms(TrainingConfig(stream_labels=kind))
+        assert terms["visual"].label == visual
+        assert terms["contrastive"].label == terms["mismatch"].label == "label"
+
+
+def test_heads_that_learn_nothing_are_told():
+    counts = {"label": (4, 4), "visual_label": (0, 4), "audio_label": (2, 4)}
+    notes = list(stream_labels.notes(TrainingConfig(stream_labels="own"), counts))
+    assert [n.split(" head")[0] for n in notes] == [
+        "the visual",
+        "4 of 8 training chunks are of fakes that do not say which stream is forged"
+        " (column forged): the",
+    ]
+    assert not list(stream_labels.notes(TrainingConfig(), counts))
+
+
+def test_blended_faces_want_their_own_labels(tmp_path):
+    data = tracks.data_set_dir(tmp_path / "data", {"train": 2}, labels=("real",))
+    batch = input_pipeline.BatchConfig(tracks=2, self_blend=0.5)
+    with pytest.raises(InputError, match="--stream_labels=own"):
+        run.train(data, tmp_path / "run", TwoStreamConfig(), batch, TrainingConfig())
