@@ -10,9 +10,9 @@ chosen and the model is judged. Step by step:
 
 1. Copies as videos reach people (pipelines.vary), more of the people of whom there is
    little, and track records of all (pipelines.preprocess).
-2. How far each recording is out of step (pipelines.estimate_offsets), by the model of
-   the package.
-3. Training with configs/robust.flags.
+2. A short training with configs/robust.flags, and how far each recording is out of step
+   by it (pipelines.estimate_offsets).
+3. Training with configs/robust.flags, the offsets taken out.
 4. The aligned scores of the strangers with their own and other voices
    (benchmarks.alignment), the threshold, the export.
 
@@ -31,7 +31,7 @@ from tfmds.common import app, flags
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
 from tfmds.data import manifest
-from tfmds.data.data_set import INFO_FILE
+from tfmds.data.data_set import INFO_FILE, DataSet
 from tfmds.data.manifest import Video
 
 
@@ -59,6 +59,9 @@ class StarterConfig:
     )
     target_recall: float = setting(
         0.92, "Share of other voices that the threshold finds.", low=0, high=1
+    )
+    first_epochs: int = setting(
+        8, "Length of the training that finds the offsets.", low=1
     )
     precision: str = setting("float32", "Of the training, see tfmds.train.")
 
@@ -144,20 +147,37 @@ def make_data_set(config: StarterConfig, root: pathlib.Path) -> pathlib.Path:
     return data
 
 
-def main(config: StarterConfig) -> None:
-    """Runs the steps one after the other."""
-    root = pathlib.Path(config.workdir)
-    data, trained = make_data_set(config, root), root / "run"
-    if not trained.exists():
-        run("pipelines.estimate_offsets", f"--data_dir={data}")
+def train(
+    config: StarterConfig, data: pathlib.Path, workdir: pathlib.Path, *more: str
+) -> None:
+    """Trains with the recipe that users are given."""
     run(
         "tfmds.train",
         "--flagfile=robust.flags",
         f"--precision={config.precision}",
         f"--data_dir={data}",
-        f"--workdir={trained}",
+        f"--workdir={workdir}",
+        *more,
     )
-    export_model(config, trained, root)
+
+
+def put_in_step(
+    config: StarterConfig, data: pathlib.Path, workdir: pathlib.Path
+) -> None:
+    """Estimates the offsets by a model that learned from the recordings as they are."""
+    if any(row.offset_seconds is not None for row in DataSet.load(data).videos()):
+        return
+    train(config, data, workdir, f"--epochs={config.first_epochs}")
+    run("pipelines.estimate_offsets", f"--data_dir={data}", f"--model={workdir}")
+
+
+def main(config: StarterConfig) -> None:
+    """Runs the steps one after the other."""
+    root = pathlib.Path(config.workdir)
+    data = make_data_set(config, root)
+    put_in_step(config, data, root / "first_run")
+    train(config, data, root / "run")
+    export_model(config, root / "run", root)
 
 
 def export_model(
