@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -5,6 +6,7 @@ from tests import tracks
 from tfmds.data.data_set import DataSet
 from tfmds.evaluation import alignment, score_files
 from tfmds.models import checkpoints
+from tfmds.models.two_stream import two_stream
 from tfmds.scoring import lag_scores, mismatches, scorer
 
 
@@ -73,3 +75,20 @@ def test_mismatches_are_made_by_the_lags_too(run_dir, data):
     videos, _ = mismatches.score_tracks(embedded, spoken=spoken)
     assert np.isfinite(videos.scores["aligned"]).all()
     assert len(videos) == 3 * len(embedded)
+
+
+def test_a_network_that_computes_in_bfloat16_is_measured_too(run_dir, data):
+    model, config, spec = checkpoints.load_model(run_dir)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = two_stream(config, spec)
+    finally:
+        keras.config.set_dtype_policy(before)
+    mixed.set_weights(model.get_weights())
+    exact = lag_scores.embed(model, config.view, spec, shards(data))
+    rough = lag_scores.embed(mixed, config.view, spec, shards(data))
+    for key, spoken in exact.items():
+        np.testing.assert_allclose(
+            rough[key].voice, spoken.voice, atol=0.05 * np.abs(spoken.voice).max()
+        )

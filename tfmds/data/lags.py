@@ -126,6 +126,10 @@ def _in_batches(embed: Embed, chunks: tf.Tensor, size: int) -> tf.Tensor:
     padded = tf.concat([chunks, tf.repeat(chunks[-1:], missing, axis=0)], 0)
     batches = tf.reshape(padded, [-1, size, *chunks.shape[1:]])
     parts = tf.map_fn(
-        embed, batches, fn_output_signature=tf.float32, parallel_iterations=1
+        # A network that computes in bfloat16 gives that.
+        lambda batch: tf.cast(embed(batch), tf.float32),
+        batches,
+        fn_output_signature=tf.float32,
+        parallel_iterations=1,
     )
     return tf.reshape(parts, [-1, tf.shape(parts)[-1]])[:count]
