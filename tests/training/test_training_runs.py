@@ -64,7 +64,7 @@ def test_two_devices_learn_what_one_learns(data_dir, undisturbed, tmp_path):
     check_same_but_for_rounding(tmp_path, undisturbed)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_two_workers_one_of_them_killed_learn_what_one_learns(
     data_dir, undisturbed, tmp_path
 ):

@@ -57,10 +57,8 @@ def training_batches(
         input_pipeline.BatchConfig(tracks=BATCH_SIZE),
         seed=0,
     )
-    for frames, _, _ in tqdm(
-        batches.take(num_batches), total=num_batches, unit="batch"
-    ):
-        yield frames.numpy()
+    for batch in tqdm(batches.take(num_batches), total=num_batches, unit="batch"):
+        yield batch["frames"].numpy()
 
 
 def with_running_statistics(
