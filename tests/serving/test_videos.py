@@ -210,8 +210,9 @@ def test_a_crash_and_a_hang_take_one_job_with_them(stub_service, monkeypatch):
 def test_beyond_the_queue_there_is_503_and_a_time_to_come_back(stub_service):
     service = stub_service(max_queued=2)
     first = service.upload(MP4, "wait").json()["id"]
-    wait_until(lambda: service.state(first)["state"] == "running")
-    assert service.state(first)["progress"] == 0.5
+    # A worker tells 0 as it begins, then how far it is.
+    wait_until(lambda: service.state(first)["progress"] == 0.5)
+    assert service.state(first)["state"] == "running"
     others = [service.upload(MP4, "good").json() for _ in range(2)]
     assert [other["before"] for other in others] == [0, 1]
     refused = service.upload(MP4, "good")
