@@ -17,7 +17,6 @@ row is missing, is there twice, or a sound clip is not `ok`.
 
 import collections
 import concurrent.futures
-import contextlib
 import csv
 import dataclasses
 import io
@@ -27,15 +26,14 @@ import pathlib
 import random
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 
 import av
 import httpx
 
+from benchmarks import services
 from benchmarks.scale import Cost, Rows, run
 from tfmds import spec
 from tfmds.common import app, flags
@@ -254,17 +252,18 @@ def serve(
     """
     jobs = root / "jobs"
     shutil.rmtree(jobs, ignore_errors=True)
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    words = (f"--data_dir={jobs}", f"--port={port}", "--uploads_per_minute=100000")
-    service = subprocess.Popen(
-        [sys.executable, "-m", "tfmds.serve", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120)
+    words = (f"--data_dir={jobs}", "--uploads_per_minute=100000")
+    quiet = subprocess.DEVNULL
+    with services.running(*words, timeout=120, stderr=quiet) as (client, _):
+        services.wait_until_ready(client)
+        found, seconds = _upload_all(client, root, damages, at_once)
+    check("serve", damages, list(found.items()))
+    return found, seconds
 
+
+def _upload_all(
+    client: httpx.Client, root: pathlib.Path, damages: Mapping[str, str], at_once: int
+) -> tuple[dict[str, str], float]:
     def upload(name: str) -> str:
         content = (root / "files" / name).read_bytes()
         while True:
@@ -285,30 +284,20 @@ def serve(
                 return result.get("status", f"failed: {job.get('error')}")
             time.sleep(0.1)
 
-    try:
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                if client.get("/readyz").status_code == 200:
-                    break
-            time.sleep(0.1)
-        began = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-            ids = dict(zip(damages, pool.map(upload, damages), strict=True))
-        found = {name: wait(job_id) for name, job_id in ids.items()}
-        seconds = time.monotonic() - began
-        accepted = [i for i in ids.values() if not i.startswith("refused")]
-        if len(set(accepted)) != len(accepted):
-            raise InputError("serve: two uploads have the same job")
-        if client.get("/readyz").status_code != 200:
-            raise InputError("serve: the service is not ready afterwards")
-        for job_id in accepted[:3]:
-            client.delete(f"/v1/videos/{job_id}")
-        kept = client.get("/metrics").text
-        (root / "metrics.txt").write_text(kept)
-    finally:
-        service.terminate()
-        service.wait()
-    check("serve", damages, list(found.items()))
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        ids = dict(zip(damages, pool.map(upload, damages), strict=True))
+    found = {name: wait(job_id) for name, job_id in ids.items()}
+    seconds = time.monotonic() - began
+    accepted = [i for i in ids.values() if not i.startswith("refused")]
+    if len(set(accepted)) != len(accepted):
+        raise InputError("serve: two uploads have the same job")
+    if client.get("/readyz").status_code != 200:
+        raise InputError("serve: the service is not ready afterwards")
+    for job_id in accepted[:3]:
+        client.delete(f"/v1/videos/{job_id}")
+    kept = client.get("/metrics").text
+    (root / "metrics.txt").write_text(kept)
     return found, seconds
 
 

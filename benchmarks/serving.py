@@ -17,9 +17,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -29,6 +26,7 @@ import numpy as np
 import psutil
 from absl import flags
 
+from benchmarks import services
 from tfmds.common import app
 from tfmds.common.errors import InputError
 
@@ -69,31 +67,14 @@ class Memory(threading.Thread):
 
 @contextlib.contextmanager
 def service(model: str, tree: str = "."):
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-        s.close()
-        words = [f"--model={model}", f"--data_dir={folder}", f"--port={port}"]
+    with tempfile.TemporaryDirectory() as folder:
+        words = [f"--model={model}", f"--data_dir={folder}"]
         words += [f"--workers={_WORKERS.value}", "--uploads_per_minute=1000"]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tfmds.serve", *words],
-            cwd=tree,
-            env={**os.environ, "PYTHONPATH": os.path.abspath(tree)},
-            stdout=subprocess.DEVNULL,
-        )
-        memory = Memory(process.pid)
-        memory.start()
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300)
-        try:
-            while True:
-                with contextlib.suppress(httpx.TransportError):
-                    if client.get("/readyz").status_code == 200:
-                        break
-                time.sleep(0.1)
+        with services.running(*words, tree=tree) as (client, process):
+            memory = Memory(process.pid)
+            memory.start()
+            services.wait_until_ready(client)
             yield client, memory
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def predict(client: httpx.Client, body: bytes, num_clients: int) -> list[float]:

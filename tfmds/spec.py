@@ -159,6 +159,12 @@ REGIONS = {
 }
 
 
+def region_window(side: int, region: str) -> tuple[int, int, int, int]:
+    """A region of face crops of this side in pixels: top, left, height, width."""
+    top, left, height, width = (round(side * share) for share in REGIONS[region])
+    return top, left, height, width
+
+
 @dataclasses.dataclass(frozen=True)
 class ViewConfig:
     """How a chunk is shown to the model."""

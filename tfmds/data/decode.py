@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfmds.spec import REGIONS, ChunkSpec, ViewConfig
+from tfmds.spec import REGIONS, ChunkSpec, ViewConfig, region_window
 
 
 def decode_frames(jpegs: tf.Tensor, spec: ChunkSpec, view: ViewConfig) -> tf.Tensor:
     """Decodes string `[30]` to uint8 `[30, s, s, 3]`: only the region, then scaled."""
-    return resize(decode_window(jpegs, window(spec.crop_size, view.region)), view)
+    box = region_window(spec.crop_size, view.region)
+    return resize(decode_window(jpegs, box), view)
 
 
 def decode_window(jpegs: tf.Tensor, box: tf.Tensor | Sequence[int]) -> tf.Tensor:
@@ -24,12 +25,6 @@ def decode_window(jpegs: tf.Tensor, box: tf.Tensor | Sequence[int]) -> tf.Tensor
             for t in range(jpegs.shape[0])
         ]
     )
-
-
-def window(side: int, region: str) -> tuple[int, int, int, int]:
-    """A region of spec.REGIONS in pixels: top, left, height, width."""
-    top, left, height, width = (round(side * share) for share in REGIONS[region])
-    return top, left, height, width
 
 
 def crop_frames(frames: tf.Tensor, view: ViewConfig) -> tf.Tensor:

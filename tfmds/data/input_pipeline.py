@@ -249,12 +249,12 @@ def training_dataset(
         chunk = {name: chunk[name] for name in _SHOWN}
         seed_pair = tf.stack([tf.constant(seed, tf.int64), index])
         seeds = tf.random.experimental.stateless_split(seed_pair, 2)
-        box = decode.window(spec.crop_size, view.region)
+        box = words.region_window(spec.crop_size, view.region)
         if batch.augment:
             box = augmentation.shifted_window(box, spec.crop_size, seeds[0])
         if batch.self_blend:
             whole = decode.decode_window(
-                chunk["frames"], decode.window(spec.crop_size, "face")
+                chunk["frames"], words.region_window(spec.crop_size, "face")
             )
             own_seed = tf.random.experimental.stateless_fold_in(seed_pair, 1)
             frames, blended = self_blending.maybe_blend(

@@ -109,7 +109,7 @@ def _mouths(
     track: input_pipeline.Tensors, starts: tf.Tensor, spec: ChunkSpec, view: ViewConfig
 ) -> tf.Tensor:
     """The pictures of the chunks at these starts, uint8 `[m, 30, s, s, 3]`."""
-    box = decode.window(spec.crop_size, view.region)
+    box = words.region_window(spec.crop_size, view.region)
     size = view.image_size
     # Chunks overlap: each picture is decoded once.
     frames = tf.map_fn(

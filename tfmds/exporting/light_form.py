@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 from etils import epath
 from keras import layers
-from onnx import helper, numpy_helper
+from onnx import helper
 
+from tfmds.common.onnx_graphs import OnnxGraph
 from tfmds.exporting.export_info import LIGHT_FILES, WEIGHTS_FILE
 from tfmds.models.two_stream import (
     StandardizeMotion,
@@ -22,8 +23,6 @@ from tfmds.models.two_stream import (
     single_streams,
 )
 
-_OPSET = 17
-_IR_VERSION = 8
 # Constants of fewer bytes are stored in the graph.
 _LEAST_SHARED = 256
 
@@ -54,7 +53,7 @@ def write(model: keras.Model, model_id: str, folder: epath.Path) -> bool:
     return True
 
 
-class _Graph:
+class _Graph(OnnxGraph):
     """A stream in the making.
 
     A Keras tensor `[n, t, h, w, c]` or `[n, h, w, c]` stands here as pictures
@@ -62,10 +61,8 @@ class _Graph:
     """
 
     def __init__(self, stream: keras.Model, weights: bytes):
-        self._name = stream.name
+        super().__init__(stream.name)
         self._weights = weights
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
         self._known: dict[int, str] = {}
         # Zeros around a tensor in time, height and width that are yet to be added.
         self._pads: dict[int, tuple[int, int, int]] = {}
@@ -82,29 +79,13 @@ class _Graph:
         is_pictures = len(self._input.shape) == 5
         kind = onnx.TensorProto.UINT8 if is_pictures else onnx.TensorProto.FLOAT
         shape = ["n", *self._input.shape[1:]]
-        self._node("Identity", self._known[id(self._output)], output="embedding")
-        graph = helper.make_graph(
-            self._nodes,
-            self._name,
+        self.node("Identity", self._known[id(self._output)], output="embedding")
+        model = self.to_model(
             [helper.make_tensor_value_info("input", kind, shape)],
             [helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, None)],
-            self._constants,
         )
-        opsets = [helper.make_opsetid("", _OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
         helper.set_model_props(model, {"model_id": model_id})
         return model.SerializeToString(deterministic=True)
-
-    def _node(self, kind: str, *inputs: str, output: str = "", **fields: Any) -> str:
-        output = output or f"x{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, inputs, [output], **fields))
-        return output
-
-    def _constant(self, value: Any, dtype: Any = np.float32) -> str:
-        name = f"c{len(self._constants)}"
-        array = np.ascontiguousarray(value, dtype)
-        self._constants.append(numpy_helper.from_array(array, name))
-        return name
 
     def _weight(self, variable: Any) -> str:
         """A variable in its own layout, from the SavedModel's file."""
@@ -112,10 +93,8 @@ class _Graph:
         data = array.astype("<f4").tobytes()
         offset = self._weights.find(data) if len(data) >= _LEAST_SHARED else -1
         if offset < 0:
-            return self._constant(array)
-        name = f"c{len(self._constants)}"
+            return self.constant(array)
         tensor = onnx.TensorProto(
-            name=name,
             dims=array.shape,
             data_type=onnx.TensorProto.FLOAT,
             data_location=onnx.TensorProto.EXTERNAL,
@@ -123,8 +102,7 @@ class _Graph:
         place = {"location": WEIGHTS_FILE, "offset": offset, "length": len(data)}
         for key, value in place.items():
             tensor.external_data.add(key=key, value=str(value))
-        self._constants.append(tensor)
-        return name
+        return self.tensor(tensor)
 
     def _of(self, tensor: Any) -> str:
         """What stands for a tensor, with its zeros around it."""
@@ -135,42 +113,40 @@ class _Graph:
         if time:
             raise _NoLightFormError("zeros in time")
         pads = [0, 0, height, width] * 2
-        return self._node("Pad", name, self._constant(pads, np.int64))
+        return self.node("Pad", name, self.constant(pads, np.int64))
 
     def _reshape(self, x: str, *shape: int) -> str:
-        return self._node("Reshape", x, self._constant(shape, np.int64))
+        return self.node("Reshape", x, self.constant(shape, np.int64))
 
     def input(self, layer: Any) -> str:
         if len(layer.output.shape) != 5:
             return "input"
-        x = self._node("Cast", "input", to=onnx.TensorProto.FLOAT)
+        x = self.node("Cast", "input", to=onnx.TensorProto.FLOAT)
         x = self._reshape(x, -1, *layer.output.shape[2:])
-        return self._node("Transpose", x, perm=[0, 3, 1, 2])
+        return self.node("Transpose", x, perm=[0, 3, 1, 2])
 
     def rescaling(self, layer: Any) -> str:
         scale, offset = (
-            self._constant(np.reshape(value, (-1, 1, 1)))
+            self.constant(np.reshape(value, (-1, 1, 1)))
             for value in (layer.scale, layer.offset)
         )
-        return self._node(
-            "Add", self._node("Mul", self._of(layer.input), scale), offset
-        )
+        return self.node("Add", self.node("Mul", self._of(layer.input), scale), offset)
 
     def standardize_motion(self, layer: Any) -> str:
         _, time, height, width, channels = layer.input.shape
         x = self._reshape(self._of(layer.input), -1, time, channels * height * width)
-        x = self._node("Sub", x, self._node("ReduceMean", x, axes=[1]))
-        power = self._node("ReduceMean", self._node("Mul", x, x), axes=[1, 2])
-        deviation = self._node("Sqrt", power)
-        x = self._node("Div", x, self._node("Add", deviation, self._constant(1e-2)))
+        x = self.node("Sub", x, self.node("ReduceMean", x, axes=[1]))
+        power = self.node("ReduceMean", self.node("Mul", x, x), axes=[1, 2])
+        deviation = self.node("Sqrt", power)
+        x = self.node("Div", x, self.node("Add", deviation, self.constant(1e-2)))
         return self._reshape(x, -1, channels, height, width)
 
     def standardize_time(self, layer: Any) -> str:
         x = self._of(layer.input)
-        x = self._node("Sub", x, self._node("ReduceMean", x, axes=[2]))
-        power = self._node("ReduceMean", self._node("Mul", x, x), axes=[2])
-        deviation = self._node("Sqrt", power)
-        return self._node("Div", x, self._node("Add", deviation, self._constant(1e-3)))
+        x = self.node("Sub", x, self.node("ReduceMean", x, axes=[2]))
+        power = self.node("ReduceMean", self.node("Mul", x, x), axes=[2])
+        deviation = self.node("Sqrt", power)
+        return self.node("Div", x, self.node("Add", deviation, self.constant(1e-3)))
 
     def zero_padding_3d(self, layer: Any) -> str:
         if any(before != after for before, after in layer.padding):
@@ -181,7 +157,7 @@ class _Graph:
     def zero_padding_1d(self, layer: Any) -> str:
         before, after = layer.padding
         pads = [0, before, 0, 0, after, 0]
-        return self._node("Pad", self._of(layer.input), self._constant(pads, np.int64))
+        return self.node("Pad", self._of(layer.input), self.constant(pads, np.int64))
 
     def conv(self, layer: Any) -> str:
         self._check_plain(layer)
@@ -199,12 +175,12 @@ class _Graph:
             x = self._side_by_side(x, layer, depth, strides[0], pads[0])
         weight = self._weight(layer.kernel)
         if is_pictures:
-            weight = self._node("Transpose", weight, perm=[4, 0, 3, 1, 2])
+            weight = self.node("Transpose", weight, perm=[4, 0, 3, 1, 2])
             weight = self._reshape(weight, filters, depth * channels, height, width)
         else:
-            weight = self._node("Transpose", weight, perm=[3, 2, 0, 1])
+            weight = self.node("Transpose", weight, perm=[3, 2, 0, 1])
         bias = [self._weight(layer.bias)] if layer.use_bias else []
-        return self._node(
+        return self.node(
             "Conv",
             x,
             weight,
@@ -239,26 +215,26 @@ class _Graph:
         x = self._reshape(x, -1, time, channels, height, width)
         if pad:
             pads = [0, pad, 0, 0, 0] * 2
-            x = self._node("Pad", x, self._constant(pads, np.int64))
+            x = self.node("Pad", x, self.constant(pads, np.int64))
         count = (time + 2 * pad - depth) // stride + 1
         steps = [
-            self._node(
+            self.node(
                 "Slice",
                 x,
                 *(
-                    self._constant([n], np.int64)
+                    self.constant([n], np.int64)
                     for n in (first, first + (count - 1) * stride + 1, 1, stride)
                 ),
             )
             for first in range(depth)
         ]
-        x = self._node("Concat", *steps, axis=2) if depth > 1 else steps[0]
+        x = self.node("Concat", *steps, axis=2) if depth > 1 else steps[0]
         return self._reshape(x, -1, depth * channels, height, width)
 
     def max_pool(self, layer: Any) -> str:
         if layer.padding != "valid":
             raise _NoLightFormError("uneven zeros")
-        return self._node(
+        return self.node(
             "MaxPool",
             self._of(layer.input),
             kernel_shape=layer.pool_size,
@@ -271,24 +247,24 @@ class _Graph:
         if layer.strides != layer.pool_size or time % size:
             raise _NoLightFormError("overlapping means")
         x = self._reshape(self._of(layer.input), -1, time // size, size, channels)
-        return self._node("ReduceMean", x, axes=[2], keepdims=0)
+        return self.node("ReduceMean", x, axes=[2], keepdims=0)
 
     def mean_over_time(self, layer: Any) -> str:
-        return self._node("ReduceMean", self._of(layer.input), axes=[1], keepdims=0)
+        return self.node("ReduceMean", self._of(layer.input), axes=[1], keepdims=0)
 
     def relu(self, layer: Any) -> str:
         if layer.max_value is not None or layer.negative_slope or layer.threshold:
             raise _NoLightFormError(layer.name)
-        return self._node("Relu", self._of(layer.input))
+        return self.node("Relu", self._of(layer.input))
 
     def add(self, layer: Any) -> str:
-        return self._node("Add", *map(self._of, layer.input))
+        return self.node("Add", *map(self._of, layer.input))
 
     def dense(self, layer: Any) -> str:
         if layer.activation is not keras.activations.linear:
             raise _NoLightFormError(layer.name)
-        x = self._node("MatMul", self._of(layer.input), self._weight(layer.kernel))
-        return self._node("Add", x, self._weight(layer.bias))
+        x = self.node("MatMul", self._of(layer.input), self._weight(layer.kernel))
+        return self.node("Add", x, self._weight(layer.bias))
 
     def reshape(self, layer: Any) -> str:
         before, after = layer.input.shape, layer.output.shape
@@ -301,21 +277,21 @@ class _Graph:
         if len(after) >= 4:
             if after[-1] != 1 or len(after) != 4:
                 raise _NoLightFormError("pictures of another shape")
-            return self._node("Unsqueeze", x, self._constant([1], np.int64))
+            return self.node("Unsqueeze", x, self.constant([1], np.int64))
         if len(before) >= 4:
-            x = self._node("Transpose", x, perm=[0, 2, 3, 1])
+            x = self.node("Transpose", x, perm=[0, 2, 3, 1])
         return self._reshape(x, -1, *after[1:])
 
     def normalize(self, operation: Any) -> str:
         if operation.axis not in (-1, 1) or operation.order != 2:
             raise _NoLightFormError("another norm")
         x = self._of(operation.input)
-        power = self._node(
-            "ReduceSum", self._node("Mul", x, x), self._constant([1], np.int64)
+        power = self.node(
+            "ReduceSum", self.node("Mul", x, x), self.constant([1], np.int64)
         )
-        least = self._constant((operation.epsilon or keras.config.epsilon()) ** 2)
-        norm = self._node("Sqrt", self._node("Max", power, least))
-        return self._node("Div", x, norm)
+        least = self.constant((operation.epsilon or keras.config.epsilon()) ** 2)
+        norm = self.node("Sqrt", self.node("Max", power, least))
+        return self.node("Div", x, norm)
 
 
 _CONVERSIONS = {

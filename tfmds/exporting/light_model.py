@@ -5,7 +5,7 @@ What `signatures` does in TensorFlow, for the light form of an export (`light_fo
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -20,7 +20,7 @@ from tfmds.data.example_proto import Example
 from tfmds.evaluation import alignment
 from tfmds.exporting import export_info
 from tfmds.exporting.export_info import LIGHT_FILES, DistancesByLag, ExportInfo
-from tfmds.spec import REGIONS, ViewConfig
+from tfmds.spec import ViewConfig
 
 # Chunks that go through a stream together.
 _MOUTHS_AT_ONCE = 8
@@ -43,7 +43,7 @@ class LightModel(ExportInfo):
 
     def distances(self, examples: Sequence[bytes]) -> np.ndarray:
         """Distance of each track record of one chunk, float `[n]`."""
-        chunks = [self._parse(example) for example in examples]
+        chunks = [self._views(_features(example)) for example in examples]
         count = self.spec.num_frames
         seen = _embed(
             self.see, [frames[:count] for frames, _ in chunks], _MOUTHS_AT_ONCE
@@ -57,8 +57,9 @@ class LightModel(ExportInfo):
         return [self._lags(example) for example in examples]
 
     def _lags(self, example: bytes) -> DistancesByLag:
-        frames, mfcc = self._parse(example)
-        (first,) = _feature(example, "start_seconds").float_list.value
+        feature = _features(example)
+        frames, mfcc = self._views(feature)
+        (first,) = feature["start_seconds"].float_list.value
         rate, count = self.spec.frame_rate, self.spec.num_frames
         starts = np.arange(0, len(frames) - count + 1, round(words.MOUTH_HOP * rate))
         mouths = [frames[start : start + count] for start in starts]
@@ -74,10 +75,10 @@ class LightModel(ExportInfo):
         )
         return first + starts / rate, distances
 
-    def _parse(self, example: bytes) -> tuple[np.ndarray, np.ndarray]:
+    def _views(self, feature: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """Views of the frames, uint8 `[t, s, s, 3]`, and MFCC float32 `[m, 13]`."""
-        jpegs = _feature(example, "frames").bytes_list.value
-        mfcc = np.array(_feature(example, "mfcc").float_list.value, np.float32)
+        jpegs = feature["frames"].bytes_list.value
+        mfcc = np.array(feature["mfcc"].float_list.value, np.float32)
         frames = np.stack([self._show(jpeg) for jpeg in jpegs])
         return frames, mfcc.reshape(-1, self.spec.num_coefficients)
 
@@ -86,8 +87,8 @@ class LightModel(ExportInfo):
         # part alone, knows no colour beyond it. It decodes by the quicker cosine
         # transform, OpenCV by the other, which is one level off in the mean.
         face = simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=True)
-        top, left, height, width = (
-            round(self.spec.crop_size * share) for share in REGIONS[self.view.region]
+        top, left, height, width = words.region_window(
+            self.spec.crop_size, self.view.region
         )
         part = face[top : top + height, left : left + width]
         size = (self.view.image_size, self.view.image_size)
@@ -144,8 +145,8 @@ def _session(path: epath.Path, model_id: str) -> onnxruntime.InferenceSession:
     return session
 
 
-def _feature(example: bytes, name: str) -> Any:
-    return Example.FromString(example).features.feature[name]
+def _features(example: bytes) -> Mapping[str, Any]:
+    return Example.FromString(example).features.feature
 
 
 def _embed(

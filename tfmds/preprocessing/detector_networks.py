@@ -5,23 +5,22 @@ Convolutional Networks". The package itself runs them in TensorFlow, which takes
 to start; only its files with weights are read here.
 """
 
-import dataclasses
 import importlib.util
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import joblib
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import helper, numpy_helper
+from onnx import helper
 
-# Of the operators that are used.
-_OPSET = 17
-_IR_VERSION = 8
+from tfmds.common.onnx_graphs import OnnxGraph
+
 # The networks want pixels as (x - 127.5) / 128.
 _CENTRE, _SPREAD = 127.5, 128.0
+# Who has `CropAndResize`.
+_MICROSOFT = "com.microsoft"
 
 
 def proposal_network() -> onnxruntime.InferenceSession:
@@ -89,35 +88,17 @@ def _value(
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-@dataclasses.dataclass
-class _Network:
-    """A graph in the making, whose weights come in the order of its layers."""
+class _Network(OnnxGraph):
+    """A graph whose weights come in the order of its layers."""
 
-    weights_file: str
-
-    def __post_init__(self) -> None:
+    def __init__(self, weights_file: str):
+        super().__init__(weights_file)
         # To find the package is not to import it.
         found = importlib.util.find_spec("mtcnn")
         assert found is not None, "mtcnn is installed"
         (package,) = found.submodule_search_locations or [""]
         folder = os.path.join(package, "assets", "weights")
-        self._weights = iter(joblib.load(os.path.join(folder, self.weights_file)))
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-
-    def node(
-        self, kind: str, *inputs: str, output: str = "", domain: str = "", **fields: Any
-    ) -> str:
-        output = output or f"x{len(self._nodes)}"
-        self._nodes.append(
-            helper.make_node(kind, inputs, [output], domain=domain, **fields)
-        )
-        return output
-
-    def constant(self, value: np.ndarray) -> str:
-        name = f"c{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(value, name))
-        return name
+        self._weights = iter(joblib.load(os.path.join(folder, weights_file)))
 
     def skip(self, count: int) -> None:
         for _ in range(count):
@@ -130,8 +111,8 @@ class _Network:
             self.node("Transpose", "pixels", perm=[0, 3, 1, 2]),
             "boxes",
             "pictures",
-            self.constant(np.array([side, side], np.int32)),
-            domain="com.microsoft",
+            self.constant([side, side], np.int32),
+            domain=_MICROSOFT,
             extrapolation_value=_CENTRE,
         )
 
@@ -142,12 +123,7 @@ class _Network:
         if is_first:
             kernel = kernel / _SPREAD
             bias = bias - _CENTRE * kernel.sum(axis=(1, 2, 3))
-        x = self.node(
-            "Conv",
-            x,
-            self.constant(np.ascontiguousarray(kernel, np.float32)),
-            self.constant(bias.astype(np.float32)),
-        )
+        x = self.node("Conv", x, self.constant(kernel), self.constant(bias))
         return self.prelu(x, is_picture=True) if has_prelu else x
 
     def prelu(self, x: str, is_picture: bool = False) -> str:
@@ -172,27 +148,15 @@ class _Network:
     def confidence(self, x: str) -> None:
         """The second of two classes: a face."""
         x = self.node("Softmax", x, axis=1)
-        ends = [self.constant(np.array([i], np.int64)) for i in (1, 2, 1)]
+        ends = [self.constant([i], np.int64) for i in (1, 2, 1)]
         self.node("Slice", x, *ends, output="confidence")
 
     def session(
         self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[str]
     ) -> onnxruntime.InferenceSession:
         assert next(self._weights, None) is None, "all weights have their place"
-        graph = helper.make_graph(
-            self._nodes,
-            self.weights_file,
-            inputs,
-            [onnx.ValueInfoProto(name=name) for name in outputs],
-            self._constants,
-        )
-        model = helper.make_model(
-            graph,
-            opset_imports=[
-                helper.make_opsetid("", _OPSET),
-                helper.make_opsetid("com.microsoft", 1),
-            ],
-            ir_version=_IR_VERSION,
+        model = self.to_model(
+            inputs, [onnx.ValueInfoProto(name=name) for name in outputs], _MICROSOFT
         )
         options = onnxruntime.SessionOptions()
         # Sums, and with them boxes, depend on the number of threads.

@@ -15,11 +15,10 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SINGLE = "single"
 MIRRORED = "mirrored"
 MULTI_WORKER = "multi_worker"
+STRATEGIES = (SINGLE, MIRRORED, MULTI_WORKER)
 # By whose truth the heads learn.
 OWN, VIDEO = "own", "video"
 STREAM_LABELS = (OWN, VIDEO)
-
-STRATEGIES = (SINGLE, MIRRORED, MULTI_WORKER)
 
 
 @dataclasses.dataclass(frozen=True)
