@@ -3,6 +3,7 @@ import itertools
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 import tensorflow as tf
 
 from tests import tracks
@@ -170,13 +171,29 @@ def test_decoded_crops_are_seen_as_jpegs_are(shards):
     record = next(iter(tf.data.TFRecordDataset(shards)))
     jpegs = input_pipeline.parse_track(record, tracks.SPEC)["frames"][:30]
     jpegs = tf.ensure_shape(jpegs, [30])
-    whole = decode.decode_window(jpegs, [0, 0, 224, 224])
+    whole = decode.decode_window(jpegs, [0, 0, 224, 224], 224)
     for view in (VIEW, ViewConfig(112, "face"), ViewConfig(224, "face")):
         np.testing.assert_allclose(
             decode.crop_frames(whole[None], view)[0],
             decode.decode_frames(jpegs, tracks.SPEC, view),
             atol=1,
         )
+
+
+@pytest.mark.parametrize("subsampling", ["420", "444"])
+def test_a_part_of_a_crop_is_decoded_as_the_whole_is(subsampling):
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    crop = cv2.resize(coarse, (112, 112), interpolation=cv2.INTER_CUBIC)
+    jpeg = simplejpeg.encode_jpeg(crop, 92, colorsubsampling=subsampling)
+    whole = simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=True)
+    for _ in range(20):
+        height, width = rng.integers(8, 113, 2)
+        top, left = rng.integers(0, [113 - height, 113 - width])
+        box = [int(side) for side in (top, left, height, width)]
+        part = decode.decode_window(tf.constant([jpeg]), box, 112)[0]
+        expected = whole[top : top + height, left : left + width]
+        np.testing.assert_array_equal(part, expected)
 
 
 def test_augmentation_treats_all_frames_alike():

@@ -13,18 +13,36 @@ from tfmds.spec import REGIONS, ChunkSpec, ViewConfig, region_window
 def decode_frames(jpegs: tf.Tensor, spec: ChunkSpec, view: ViewConfig) -> tf.Tensor:
     """Decodes string `[30]` to uint8 `[30, s, s, 3]`: only the region, then scaled."""
     box = region_window(spec.crop_size, view.region)
-    return resize(decode_window(jpegs, box), view)
+    return resize(decode_window(jpegs, box, spec.crop_size), view)
 
 
-def decode_window(jpegs: tf.Tensor, box: tf.Tensor | Sequence[int]) -> tf.Tensor:
-    """Decodes the box (top, left, height, width) of string `[t]`, uint8."""
+def decode_window(
+    jpegs: tf.Tensor, box: tf.Tensor | Sequence[int], side: int
+) -> tf.Tensor:
+    """Cuts the box (top, left, height, width) out of face crops.
+
+    Args:
+      jpegs: Face crops, string `[t]`.
+      box: In pixels.
+      side: Of the face crops, in pixels.
+
+    Returns:
+      uint8 `[t, height, width, 3]`, to the bit what decoding whole crops gives.
+    """
+    top, left, height, width = tf.unstack(tf.convert_to_tensor(box))
+    # The decoder smooths colour, which JPEG keeps for pairs of pixels, within what it
+    # decodes: the outermost columns need their neighbours.
+    first = tf.maximum(left - 2, 0)
+    last = tf.minimum(left + width + 2, side)
+    wide = tf.stack([top, first, height, last - first])
     # Spelled out rather than mapped: a loop costs as much as a small picture.
-    return tf.stack(
+    frames = tf.stack(
         [
-            tf.io.decode_and_crop_jpeg(jpegs[t], box, channels=3)
+            tf.io.decode_and_crop_jpeg(jpegs[t], wide, channels=3)
             for t in range(jpegs.shape[0])
         ]
     )
+    return frames[:, :, left - first : left - first + width]
 
 
 def crop_frames(frames: tf.Tensor, view: ViewConfig) -> tf.Tensor:

@@ -254,7 +254,9 @@ def training_dataset(
             box = augmentation.shifted_window(box, spec.crop_size, seeds[0])
         if batch.self_blend:
             whole = decode.decode_window(
-                chunk["frames"], words.region_window(spec.crop_size, "face")
+                chunk["frames"],
+                words.region_window(spec.crop_size, "face"),
+                spec.crop_size,
             )
             own_seed = tf.random.experimental.stateless_fold_in(seed_pair, 1)
             frames, blended = self_blending.maybe_blend(
@@ -265,7 +267,7 @@ def training_dataset(
             )
             frames = tf.image.crop_to_bounding_box(frames, *tf.unstack(box))
         else:
-            frames = decode.decode_window(chunk["frames"], box)
+            frames = decode.decode_window(chunk["frames"], box, spec.crop_size)
         frames = decode.resize(frames, view)
         frames.set_shape([spec.num_frames, view.image_size, view.image_size, 3])
         if batch.augment:

@@ -113,7 +113,9 @@ def _mouths(
     size = view.image_size
     # Chunks overlap: each picture is decoded once.
     frames = tf.map_fn(
-        lambda jpeg: decode.resize(decode.decode_window(jpeg, box), view)[0],
+        lambda jpeg: decode.resize(
+            decode.decode_window(jpeg, box, spec.crop_size), view
+        )[0],
         track["frames"][:, None],
         fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
     )

@@ -83,9 +83,8 @@ class LightModel(ExportInfo):
         return frames, mfcc.reshape(-1, self.spec.num_coefficients)
 
     def _show(self, jpeg: bytes) -> np.ndarray:
-        # As `data.decode` but for the last column, where TensorFlow, which decodes the
-        # part alone, knows no colour beyond it. It decodes by the quicker cosine
-        # transform, OpenCV by the other, which is one level off in the mean.
+        # TensorFlow decodes by the quicker cosine transform; OpenCV by the other, which
+        # is one level off in the mean.
         face = simplejpeg.decode_jpeg(jpeg, "RGB", fastdct=True)
         top, left, height, width = words.region_window(
             self.spec.crop_size, self.view.region
