@@ -4,21 +4,20 @@ import contextlib
 import errno
 import hashlib
 import importlib.metadata
-import json
 import os
 import re
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 from etils import epath
 from tqdm import tqdm
 
 from pipelines import beam_runner, shards
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest, tfds_files
 from tfmds.preprocessing import sources
@@ -137,28 +136,17 @@ def _check_same_run(out: epath.Path, run: dict) -> bool:
     if info.exists():
         before = data_set.DataSet.load(out).info.get("run", {})
     elif begun.exists():
-        before = json.loads(begun.read_text())
+        before = json_files.read(
+            begun, "the settings of a begun data set", "Delete it to begin anew."
+        )
     else:
         return False
-    differing = [
-        f"{key} was {_short(before.get(key), run[key])}, now is"
-        f" {_short(run[key], before.get(key))}"
-        for key in run
-        if before.get(key) != run[key]
-    ]
-    if differing:
+    if differing := json_files.differences(before, run):
         raise InputError(
             f"{out} holds a data set that was made otherwise: {'; '.join(differing)}."
             " Nothing was changed. Choose another --output_dir, or delete this one."
         )
     return info.exists()
-
-
-def _short(value: Any, other: Any) -> str:
-    if isinstance(value, dict) and isinstance(other, dict):
-        value = {k: v for k, v in value.items() if v != other.get(k)}
-        return ", ".join(f"{k}={v}" for k, v in value.items()) or "without it"
-    return str(value)[:12] if isinstance(value, str) else str(value)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,13 @@
-"""What a layout answers: the videos it found, and what it left out."""
+"""What a layout returns: the videos it found, and what it left out."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from etils import epath
 
-from tfmds.common import files
+from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Period, Video, check_inside
 from tfmds.preprocessing import video_files
@@ -43,13 +42,8 @@ def read_json(path: epath.Path) -> Any:
 
 def parse_json(content: bytes, path: os.PathLike | str) -> Any:
     """Reads JSON that is found at `path`; raises as `read_json`."""
-    try:
-        return json.loads(files.decode(content, path, "JSON"))
-    except json.JSONDecodeError as e:
-        raise InputError(
-            f"{path}, line {e.lineno}: not valid JSON: {e.msg}. Was the download or"
-            " the unpacking cut short?"
-        ) from e
+    what, hint = "a list of videos", "Was the download or the unpacking cut short?"
+    return json_files.parse(files.decode(content, path, what), path, what, hint)
 
 
 def word(fields: dict, name: str, allowed: Iterable[str], where: str) -> str:

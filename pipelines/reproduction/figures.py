@@ -1,13 +1,12 @@
 """The figures of a job beside the published ones, and what differs."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.reproduction.steps import Folders
 from tfmds import spec
-from tfmds.common import files, flags
+from tfmds.common import files, flags, json_files
 from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
 from tfmds.models import checkpoints
@@ -70,7 +69,9 @@ def write(folders: Folders, layout: str, lists: bool) -> str:
     Returns:
       The table in words, for the terminal.
     """
-    metrics = json.loads((folders.test / "metrics.json").read_text())
+    metrics = json_files.read(
+        folders.test / "metrics.json", "metrics", "Evaluate again."
+    )
     config = checkpoints.read_config(folders.run) or {}
     counts = videos(DataSet.load(folders.data))
     own = own_figures(metrics, layout)

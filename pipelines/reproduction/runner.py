@@ -1,6 +1,5 @@
 """Takes the steps of a job one after the other, and goes on where it was stopped."""
 
-import json
 import pathlib
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pipelines.reproduction.steps import Step
-from tfmds.common import app, files
+from tfmds.common import app, files, json_files
 from tfmds.common.errors import InputError
 
 # What was done with which words, and how long it took.
@@ -138,12 +137,10 @@ def _read(root: pathlib.Path) -> dict:
     path = root / JOURNAL
     if not path.is_file():
         return {}
-    try:
-        return dict(json.loads(path.read_text()))
-    except ValueError as e:
-        raise InputError(
-            f"{path}: not the journal of a job; delete it to begin anew"
-        ) from e
+    what, hint = "the journal of a job", "Delete it to begin anew."
+    return json_files.convert(
+        json_files.read(path, what, hint), dict, str(path), what, hint
+    )
 
 
 def _say(text: str) -> None:

@@ -2,16 +2,14 @@
 
 import concurrent.futures
 import dataclasses
-import json
 import multiprocessing
 import os
-from typing import Any
 
 from etils import epath
 from tqdm import tqdm
 
 from pipelines.synthesis import clips
-from tfmds.common import files
+from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 
 # The name DFDC uses; written last, so that it is there only when all clips are.
@@ -93,15 +91,12 @@ def _claim(output_dir: epath.Path, settings: clips.SynthesisConfig) -> None:
         raise InputError(f"{output_dir} is a file; --output_dir must be a folder")
     mark = output_dir / SETTINGS
     if mark.exists():
-        try:
-            found = json.loads(mark.read_text())
-        except ValueError:
-            found = None
-        if found != asked:
+        hint = "Use the same flags to go on, or another --output_dir."
+        found = json_files.read(mark, "the settings of a demo data set", hint)
+        if differing := json_files.differences(found, asked):
             raise InputError(
-                f"{output_dir} holds a demo data set made with"
-                f" {_differences(found, asked)}. Use the same flags to go on, or"
-                " another --output_dir."
+                f"{output_dir} holds a demo data set that was made otherwise:"
+                f" {'; '.join(differing)}. {hint}"
             )
         return
     if output_dir.exists() and any(output_dir.iterdir()):
@@ -111,13 +106,3 @@ def _claim(output_dir: epath.Path, settings: clips.SynthesisConfig) -> None:
         )
     output_dir.mkdir(parents=True, exist_ok=True)
     files.write_json(mark, asked)
-
-
-def _differences(found: Any, asked: dict) -> str:
-    if not isinstance(found, dict):
-        return f"a damaged {SETTINGS}"
-    return ", ".join(
-        f"{name}={found.get(name)} instead of {value}"
-        for name, value in asked.items()
-        if found.get(name) != value
-    )

@@ -71,10 +71,19 @@ def test_another_format_is_refused(path):
         data_set.DataSet.load(path)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}"])
-def test_a_damaged_description_is_refused(path, text):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "line 1: not valid JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "not the description of a data set"),
+        ("{}", "no format_version"),
+        ('{"format_version": 1}', "lacks name, chunk_spec, splits"),
+    ],
+)
+def test_a_damaged_description_is_refused(path, text, message):
     (path / data_set.INFO_FILE).write_text(text)
-    with pytest.raises(InputError, match="tfmds.json"):
+    with pytest.raises(InputError, match=f"tfmds.json.*{message}"):
         data_set.DataSet.load(path)
 
 

@@ -71,7 +71,7 @@ def test_a_model_tells_what_it_is_and_answers_distances(
         (404, {"error": "Servable not found"}, "answers 404: Servable not found"),
         (200, b"<html>a shop</html>", "no JSON"),
         (200, {"outputs": {"price": [1]}}, "does not tell what model it is"),
-        (200, {"outputs": ["{}"]}, "format version None"),
+        (200, {"outputs": ["{}"]}, "no format_version"),
         (200, {"outputs": 3}, "does not tell what model it is"),
         (200, [], "answers 200"),
     ],

@@ -105,8 +105,8 @@ def test_a_folder_that_is_no_export_or_an_old_one_is_refused(export_dir, tmp_pat
     about = json.loads(info.read_text())
     for damage, message in (
         (json.dumps(about | {"format_version": 0}), "format version 0"),
-        (json.dumps({"format_version": 1}), "model_id, spec, threshold is missing"),
-        ("{", "cannot be read"),
+        (json.dumps({"format_version": 1}), "lacks spec, threshold, model_id"),
+        ("{", "line 1: not valid JSON"),
     ):
         info.write_text(damage)
         with pytest.raises(InputError, match=message):

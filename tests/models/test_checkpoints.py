@@ -114,6 +114,18 @@ def test_a_run_goes_on_wherever_saving_was_stopped(
     assert reached == {2.0, 9.0}
 
 
+def test_a_damaged_state_is_named(tmp_path):
+    folder = tmp_path / "checkpoints" / "00000003"
+    folder.mkdir(parents=True)
+    for text, message in (
+        ("{", "line 1: not valid JSON"),
+        ('{"step": "three"}', r"cannot be read: .*\$\.step"),
+    ):
+        (folder / "state.json").write_text(text)
+        with pytest.raises(InputError, match=rf"state\.json.*{message}"):
+            checkpoints.latest_state(tmp_path)
+
+
 def test_a_directory_that_is_no_run_is_named(tmp_path):
     with pytest.raises(InputError, match="not a model"):
         checkpoints.load_model(tmp_path)

@@ -151,7 +151,7 @@ def test_it_refuses_a_folder_that_is_not_its_own(made, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="not empty"):
         corpus.make(tmp_path, SETTINGS)
-    with pytest.raises(InputError, match="seed=5 instead of 6"):
+    with pytest.raises(InputError, match="seed was 5, now is 6"):
         corpus.make(made, clips.SynthesisConfig(**{**vars(SETTINGS), "seed": 6}))
     with pytest.raises(InputError, match="is a file"):
         corpus.make(tmp_path / "thesis.txt", SETTINGS)
@@ -166,7 +166,7 @@ def test_the_program_makes_a_data_set_and_refuses_without_a_traceback(tmp_path):
     assert (tmp_path / "demo" / "metadata.json").exists()
     done = subprocess.run([*command, "--seed=2"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "seed=1 instead of 2" in done.stderr
+    assert "seed was 1, now is 2" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -106,9 +106,9 @@ def test_another_configuration_or_data_set_is_refused(data_dir, tmp_path):
     run.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
     before = weights(tmp_path)
     other = dataclasses.replace(RECIPE, learning_rate=0.5)
-    with pytest.raises(InputError, match=r"--learning_rate is 0\.5 now and was 0\.001"):
+    with pytest.raises(InputError, match=r"--learning_rate was 0\.001, now is 0\.5"):
         run.train(data_dir, tmp_path, TINY, BATCH, other)
-    with pytest.raises(InputError, match="--batch_tracks is 4 now and was 2"):
+    with pytest.raises(InputError, match="--batch_tracks was 2, now is 4"):
         run.train(
             data_dir, tmp_path, TINY, dataclasses.replace(BATCH, tracks=4), RECIPE
         )

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,6 +12,8 @@ from tfmds.common import files
 from tfmds.common.errors import InputError
 
 Kind = TypeVar("Kind")
+
+VERSION = "format_version"
 
 
 def read(path: os.PathLike | str, what: str, hint: str) -> Any:
@@ -23,11 +27,72 @@ def read(path: os.PathLike | str, what: str, hint: str) -> Any:
     Raises:
       InputError: There is no such file, or it is not JSON.
     """
-    text = files.read_text(path, what, hint)
+    return parse(files.read_text(path, what, hint), path, what, hint)
+
+
+def parse(text: str, where: os.PathLike | str, what: str, hint: str) -> Any:
+    """What a text in JSON holds; the others as in `read`.
+
+    Raises:
+      InputError: It is not JSON; names the line.
+    """
     try:
         return json.loads(text)
     except json.JSONDecodeError as e:
-        raise InputError(f"{path}: not JSON, expected {what}: {e}. {hint}") from e
+        raise InputError(
+            f"{where}, line {e.lineno}: not valid JSON, expected {what}: {e.msg}."
+            f" {hint}"
+        ) from e
+    except RecursionError as e:
+        raise InputError(f"{where}: nested too deeply, expected {what}. {hint}") from e
+
+
+def read_versioned(
+    path: os.PathLike | str,
+    version: int,
+    what: str,
+    hint: str,
+    needed: Collection[str] = (),
+) -> dict[str, Any]:
+    """`read` and `check_version` in one."""
+    fields = read(path, what, hint)
+    return check_version(fields, version, os.fspath(path), what, hint, needed)
+
+
+def check_version(
+    fields: Any,
+    version: int,
+    where: str,
+    what: str,
+    hint: str,
+    needed: Collection[str] = (),
+) -> dict[str, Any]:
+    """Checks what JSON said of a thing whose format has a version.
+
+    Args:
+      fields: What was read.
+      version: The only version that can be read.
+      where: Names the source in the error.
+      what: What it should be, for the error.
+      hint: What to do where it is something else, a sentence.
+      needed: Fields that must be there.
+
+    Returns:
+      The fields.
+
+    Raises:
+      InputError: It is something else, has another version or lacks a field.
+    """
+    if not isinstance(fields, Mapping) or VERSION not in fields:
+        raise InputError(f"{where}: not {what} (it has no {VERSION}). {hint}")
+    if fields[VERSION] != version:
+        raise InputError(
+            f"{where}: format version {fields[VERSION]!r} of {what}, this tfmds reads"
+            f" {version}. {hint}"
+        )
+    if missing := [name for name in needed if name not in fields]:
+        raise InputError(f"{where}: {what} lacks {', '.join(missing)}. {hint}")
+    return dict(fields)
 
 
 def convert(fields: Any, kind: type[Kind], where: str, what: str, hint: str) -> Kind:
@@ -50,3 +115,30 @@ def convert(fields: Any, kind: type[Kind], where: str, what: str, hint: str) -> 
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as e:
         raise InputError(f"{where}: {what} cannot be read: {e}. {hint}") from e
+
+
+def differences(before: Any, now: Mapping[str, Any]) -> list[str]:
+    """Says how settings differ from those that something was begun with.
+
+    Args:
+      before: The settings it was begun with, as they were read.
+      now: Those asked for; what `before` has beyond them does not count.
+
+    Returns:
+      A clause for each setting that differs.
+    """
+    before = before if isinstance(before, Mapping) else {}
+    return [
+        f"{name} was {_short(before.get(name), value)}, now is"
+        f" {_short(value, before.get(name))}"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+
+
+def _short(value: Any, other: Any) -> str:
+    if isinstance(value, Mapping) and isinstance(other, Mapping):
+        differing = [f"{k}={v}" for k, v in value.items() if v != other.get(k)]
+        return ", ".join(differing) or "without it"
+    # The whole of a digest says no more than its beginning.
+    return re.sub("^([0-9a-f]{12})[0-9a-f]{52}$", r"\1", str(value))

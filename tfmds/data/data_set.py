@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from etils import epath
 
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 from tfmds.data import manifest
 
@@ -111,20 +110,14 @@ class DataSet:
                 f"{path}: there is no data set here ({INFO_FILE} is missing). Make"
                 " one with python -m pipelines.preprocess."
             )
-        try:
-            info = json.loads(file.read_text())
-            version = info["format_version"]
-        except (ValueError, KeyError, TypeError) as e:
-            raise InputError(
-                f"{file}: not the description of a data set. Make the data set"
-                " again with python -m pipelines.preprocess."
-            ) from e
-        if version != spec.FORMAT_VERSION:
-            raise InputError(
-                f"{file}: the data set has format version {version}, this tfmds"
-                f" reads {spec.FORMAT_VERSION}. Preprocess the videos again, or use"
-                " the tfmds that made it."
-            )
+        info = json_files.read_versioned(
+            file,
+            spec.FORMAT_VERSION,
+            "the description of a data set",
+            "Preprocess the videos again with python -m pipelines.preprocess, or use"
+            " the tfmds that made it.",
+            needed=("name", "chunk_spec", "splits"),
+        )
         return cls(
             path=path,
             name=info["name"],

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 from tfmds.evaluation.judgement import (
     CANNOT_TELL,
@@ -151,14 +151,10 @@ def row(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_same(output_dir: str, run_file: str, run: dict[str, Any]) -> None:
-    before = json.loads(files.read_text(run_file, "what made the results", ""))
-    differing = [
-        f"{name} was {before.get(name)}, now is {run[name]}"
-        for name in run
-        if before.get(name) != run[name]
-    ]
-    if differing:
+    hint = "Choose another --output_dir."
+    before = json_files.read(run_file, "what made the results", hint)
+    if differing := json_files.differences(before, run):
         raise InputError(
             f"{output_dir} holds results that were made otherwise:"
-            f" {'; '.join(differing)}. Choose another --output_dir"
+            f" {'; '.join(differing)}. {hint}"
         )

@@ -114,20 +114,16 @@ class Threshold:
         Raises:
           InputError: It cannot be read, or was chosen on the test split.
         """
-        version = spec.FORMAT_VERSION
         if isinstance(fields, dict):
-            version = fields.get("format_version", version)
-            fields = _with_interval(fields)
+            fields = _with_interval({json_files.VERSION: spec.FORMAT_VERSION} | fields)
             fields["localizer"] = fields.pop("localization", None)
             for name in ("false_positive_rate", "recall"):
                 if isinstance(fields.get(name), dict):
                     fields[name] = _with_interval(fields[name])
+        fields = json_files.check_version(
+            fields, spec.FORMAT_VERSION, where, "a threshold", _HINT
+        )
         threshold = json_files.convert(fields, cls, where, "the threshold", _HINT)
-        if version != spec.FORMAT_VERSION:
-            raise InputError(
-                f"{where}: format version {version}, expected {spec.FORMAT_VERSION};"
-                " choose the threshold again with this version of tfmds"
-            )
         if not np.isfinite(threshold.value):
             raise InputError(
                 f"{where}: value is {threshold.value}, expected a finite number"

@@ -8,13 +8,13 @@ requests that warm TensorFlow Serving up.
 """
 
 import dataclasses
-import json
 import os
 from typing import Any
 
 import numpy as np
 from etils import epath
 
+from tfmds.common import json_files
 from tfmds.common.errors import InputError
 from tfmds.evaluation import scores
 from tfmds.evaluation.thresholds import Threshold
@@ -33,6 +33,8 @@ FORMATS = ("saved_model", *OTHER_FILES)
 # Signature that gives distances by lag, and what of `about` says at which.
 LAGS = "lags"
 LAG_GRID = {"mouth_hop": MOUTH_HOP, "voice_hop": VOICE_HOP, "max_lag": MAX_LAG}
+_WHAT = "what an export says of itself"
+_HINT = "Export the model again."
 # The weights that come with the package; README.md in it is their card.
 _STARTER = epath.Path(__file__).parents[1] / "starter"
 
@@ -61,18 +63,14 @@ class ExportInfo:
         Raises:
           InputError: It is of another version, or something is missing.
         """
-        version = about.get("format_version") if isinstance(about, dict) else None
-        if version != FORMAT_VERSION:
-            raise InputError(
-                f"{where}: format version {version}, this tfmds reads"
-                f" {FORMAT_VERSION}; export the model again"
-            )
-        missing = {"spec", "threshold", "model_id"} - set(about)
-        if missing:
-            raise InputError(
-                f"{where}: {', '.join(sorted(missing))} is missing; export the model"
-                " again"
-            )
+        about = json_files.check_version(
+            about,
+            FORMAT_VERSION,
+            where,
+            _WHAT,
+            _HINT,
+            needed=("spec", "threshold", "model_id"),
+        )
         threshold = Threshold.from_json(about["threshold"], where)
         has_lags = about.get(LAGS) == LAG_GRID
         if threshold.score == scores.ALIGNED and not has_lags:
@@ -157,10 +155,7 @@ def read_about(folder: os.PathLike | str) -> Any:
     if not path.exists():
         # That of the other formats lies beside the network.
         path = folder / INFO_FILE
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as e:
-        raise InputError(f"{path}: cannot be read: {e}; export the model again") from e
+    return json_files.read(path, _WHAT, _HINT)
 
 
 # Starts of mouth chunks `[m]` in seconds, and their distances `[m, k]` at each lag, as

@@ -21,7 +21,7 @@ from typing import Any
 import keras
 from etils import epath
 
-from tfmds.common import files
+from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
@@ -60,7 +60,7 @@ class State:
 def write_config(workdir: PathLike, config: dict[str, Any]) -> None:
     """Saves a run's whole configuration (JSON values)."""
     path = epath.Path(workdir) / _CONFIG
-    files.write_json(path, {"format_version": FORMAT_VERSION, **config})
+    files.write_json(path, {json_files.VERSION: FORMAT_VERSION, **config})
 
 
 def read_config(workdir: PathLike) -> dict[str, Any] | None:
@@ -68,20 +68,12 @@ def read_config(workdir: PathLike) -> dict[str, Any] | None:
     path = epath.Path(workdir) / _CONFIG
     if not path.is_file():
         return None
-    try:
-        config = json.loads(path.read_text())
-        version = config["format_version"]
-    except (ValueError, KeyError, TypeError) as e:
-        raise InputError(
-            f"{path}: not the configuration of a training run; expected JSON as"
-            " tfmds.train writes it"
-        ) from e
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format version {version}, this tfmds reads {FORMAT_VERSION};"
-            " train again, or use the tfmds that made it"
-        )
-    return config
+    return json_files.read_versioned(
+        path,
+        FORMAT_VERSION,
+        "the configuration of a training run",
+        "Train again, or use the tfmds that made it.",
+    )
 
 
 @contextlib.contextmanager
@@ -130,11 +122,14 @@ def states(workdir: PathLike) -> list[State]:
     """The states of the checkpoints that are there, in order of steps."""
     root = epath.Path(workdir) / _CHECKPOINTS
     names = [p.name for p in root.iterdir()] if root.is_dir() else []
-    return [
-        State(**json.loads((root / name / _STATE).read_text()))
-        for name in sorted(names)
-        if name.isdigit()
-    ]
+    return [_state(root / name) for name in sorted(names) if name.isdigit()]
+
+
+def _state(folder: epath.Path) -> State:
+    what, hint = "the state of a checkpoint", f"Delete {folder} to do without it."
+    path = folder / _STATE
+    fields = json_files.read(path, what, hint)
+    return json_files.convert(fields, State, str(path), what, hint)
 
 
 def epoch_ends(workdir: PathLike) -> dict[int, int]:

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfmds import spec
-from tfmds.common import flags
+from tfmds.common import flags, json_files
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity, self_blending
 from tfmds.data.config import BatchConfig
@@ -173,12 +173,14 @@ def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -
         "recipe": dataclasses.asdict(TrainingConfig()),
         "spec": {},
     }
-    differing = [
-        f"--{_FLAGS[part].get(name, name)} is {value} now and was {before}"
-        for part in defaults
-        for name, value in config[part].items()
-        if (before := {**defaults[part], **saved.get(part, {})}.get(name)) != value
-    ]
+
+    def by_flag(part: str, values: dict[str, Any]) -> dict[str, Any]:
+        return {f"--{_FLAGS[part].get(k, k)}": value for k, value in values.items()}
+
+    differing = []
+    for part, values in defaults.items():
+        before = by_flag(part, values | saved.get(part, {}))
+        differing += json_files.differences(before, by_flag(part, config[part]))
     if saved.get("data_digest") != config["data_digest"]:
         differing.append(
             "the data set is another or has changed (it was"

@@ -139,7 +139,7 @@ def test_a_dry_run_tells_what_is_to_be_done_and_does_nothing(tmp_path, ran):
 
 def test_a_damaged_journal_is_named(tmp_path):
     (tmp_path / runner.JOURNAL).write_text("{")
-    with pytest.raises(InputError, match=r"steps\.json: not the journal"):
+    with pytest.raises(InputError, match=r"steps\.json, line 1: .* the journal"):
         runner.run(tmp_path, job(tmp_path))
 
 
