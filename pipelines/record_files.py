@@ -155,21 +155,27 @@ def _progress(
 ) -> Iterator[None]:
     """Shows how many videos are done, which the workers leave in small files."""
     total = sum(len(shard.videos) for shard in plan)
+    progress = shards.Progress(job, plan)
     stop = threading.Event()
-
-    def count() -> int:
-        return sum(shards.count_finished(job, shard) for shard in plan)
-
     # Shows nothing where the output is no terminal.
-    done = count()
     with tqdm(
-        total=total, initial=done, unit="video", file=terminal, disable=None
+        total=total,
+        initial=progress.count(),
+        unit="video",
+        file=terminal,
+        disable=None,
     ) as bar:
+
+        def update() -> None:
+            bar.update(max(0, progress.count() - bar.n))
 
         def show() -> None:
             while not stop.wait(1.0):
-                bar.update(max(0, count() - bar.n))
+                update()
 
+        if bar.disable:
+            yield
+            return
         thread = threading.Thread(target=show, daemon=True)
         thread.start()
         try:
@@ -177,7 +183,7 @@ def _progress(
         finally:
             stop.set()
             thread.join()
-            bar.update(max(0, count() - bar.n))
+            update()
 
 
 def _finish(

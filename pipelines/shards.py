@@ -1,5 +1,6 @@
 """One shard of a data set: its videos become one file of track records."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -77,12 +78,28 @@ def is_finished(job: Job, shard: Shard) -> bool:
     return _final(job, shard).exists() and _rows_file(job, shard).exists()
 
 
-def count_finished(job: Job, shard: Shard) -> int:
-    """Videos of a shard that are done, also while it is being made."""
-    try:
-        return int(_progress_file(job, shard).read_text())
-    except (OSError, ValueError):
-        return len(shard.videos) if is_finished(job, shard) else 0
+class Progress:
+    """How many videos of a plan are done, also in shards that are being made."""
+
+    def __init__(self, job: Job, plan: Sequence[Shard]):
+        self._work = epath.Path(job.output_dir) / data_set.WORK_DIR
+        self._videos = {_final(job, shard).name: len(shard.videos) for shard in plan}
+
+    def count(self) -> int:
+        """Videos that are done now."""
+        done: dict[str, int] = {}
+        # One listing, where asking for each shard would be thousands of requests.
+        for path in self._work.iterdir():
+            shard, _, kind = path.name.rpartition(".")
+            if shard not in self._videos:
+                continue
+            if kind == "json":
+                done.setdefault(shard, self._videos[shard])
+            elif kind == "progress":
+                # It goes when its shard is finished.
+                with contextlib.suppress(OSError, ValueError):
+                    done[shard] = int(path.read_text())
+        return sum(done.values())
 
 
 def read_result(job: Job, shard: Shard) -> tuple[list[data_set.VideoRow], dict]:

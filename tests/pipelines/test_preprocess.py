@@ -357,6 +357,32 @@ def test_a_manifest_whose_videos_are_elsewhere_is_refused(tmp_path):
         record_files.preprocess(tmp_path / "m.csv", tmp_path / "out", "demo")
 
 
+def test_progress_counts_finished_shards_and_what_is_done_of_others(tmp_path):
+    listed = [
+        manifest.Video(f"v{k}", f"v{k}.mp4", "real", "train", "") for k in range(23)
+    ]
+    plan = shards.plan(listed, 5)
+    progress = shards.Progress(shards.Job("demo", str(tmp_path), ""), plan)
+    work = tmp_path / data_set.WORK_DIR
+    work.mkdir()
+    assert progress.count() == 0
+
+    def leave(index, kind, text=""):
+        (work / f"demo-train.tfrecord-0000{index}-of-00005.{kind}").write_text(text)
+
+    (work / "run.json").touch()
+    leave(0, "json")
+    leave(1, "progress", "3")
+    # Its rows are written, its records have not got their name yet.
+    leave(2, "json")
+    leave(2, "progress", "4")
+    # Read while it was being written.
+    leave(3, "progress")
+    leave(3, "json.0123456789ab")
+    assert [len(shard.videos) for shard in plan] == [5, 5, 5, 4, 4]
+    assert progress.count() == 5 + 3 + 4
+
+
 def test_shards_depend_on_the_manifest_alone():
     videos = [
         manifest.Video(str(i), f"{i}.mp4", "real", spec.SPLITS[i % 3])
