@@ -1,0 +1,265 @@
+"""What asking each head about its own stream is worth, and blending faces.
+
+    python -m benchmarks.streams --workdir=OUT [--clips=CLIPS --starter=STARTER]
+
+Draws people (pipelines.synthesize) and trains three small networks on half of them,
+alike but for what they are asked:
+
+video    Each head whether anything is forged, as in the paper.
+own      Each head whether its own stream is forged.
+blended  The visual head alone on reals alone, half of them blended over themselves.
+
+Prints, for people whom none has seen, the AUC of each kind of fake against reals by the
+probability that the visual head, the audio head and the distance of mouth and voice
+give, with the interval over people. The weights are the last step's: nothing is chosen
+by the people who are judged.
+
+With CLIPS the blended one is also trained on real people: on STARTER, the workdir of
+benchmarks.starter, whose data has the clips to learn from and copies of them. It is
+judged on the clips of CLIPS (INDEX.csv as for benchmarks.starter) whose `use` is
+`judge`, real or fake; --face_swaps says which of the fakes have a swapped face, the
+others are generated. Then both are judged on both.
+
+OUT keeps what each step made: killed, the same command goes on.
+"""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.starter import run
+from tfmds.common import app, flags
+from tfmds.common.errors import InputError
+from tfmds.common.flags import setting
+from tfmds.data import manifest
+from tfmds.data.data_set import INFO_FILE
+from tfmds.data.manifest import Video
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamsConfig:
+    """On how many people, how long, and on which clips."""
+
+    workdir: str = setting(flags.REQUIRED, "Data sets and runs.", writes=flags.FOLDER)
+    people: int = setting(40, "People to draw.", low=4)
+    epochs: int = setting(4, "Of 100 steps each.", low=1)
+    precision: str = setting("mixed_bfloat16", "Of the training, see tfmds.train.")
+    clips: str = setting("", "Folder of real clips with INDEX.csv; none without.")
+    starter: str = setting("", "Workdir of benchmarks.starter, with its data.")
+    face_swaps: tuple[str, ...] = setting(
+        ("dfdc_", "ayhm23_"), "Beginnings of the groups whose fakes are face swaps."
+    )
+
+
+_RECIPE = (
+    *("--width=0.25", "--image_size=112", "--region=face", "--standardize_mfcc"),
+    *("--unit_embeddings", "--batch_tracks=8", "--chunks_per_track=2"),
+    *("--sampling=random", "--steps_per_epoch=100", "--optimizer=adamw"),
+    *("--weight_decay=1e-4", "--schedule=cosine", "--warmup_steps=20"),
+    "--balance_classes",
+)
+_OF_REALS = (
+    *("--stream_labels=own", "--self_blend=0.5"),
+    *("--contrastive_weight=0", "--audio_weight=0"),
+)
+_CROP = "--crop_size=112"
+
+
+def draw(config: StreamsConfig, root: pathlib.Path) -> pathlib.Path:
+    """A data set of drawn people."""
+    data, videos, table = root / "data", root / "videos", root / "manifest.csv"
+    if not (data / INFO_FILE).exists():
+        run(
+            "pipelines.synthesize",
+            f"--output_dir={videos}",
+            f"--num_identities={config.people}",
+            "--seed=5",
+        )
+        run(
+            "pipelines.build_manifest",
+            "--layout=dfdc",
+            f"--input_dir={videos}",
+            f"--output={table}",
+            "--seed=5",
+            "--split_fractions=0.5,0.2,0.3",
+        )
+        preprocess(table, data)
+    return data
+
+
+def reals_of(table: pathlib.Path, data: pathlib.Path) -> pathlib.Path:
+    """A data set of the real videos to train on."""
+    if not (data / INFO_FILE).exists():
+        reals = [
+            video
+            for video in manifest.read_manifest(table)
+            if video.label == "real" and video.split != "test"
+        ]
+        # Its paths are relative to its folder.
+        chosen = table.with_name("reals.csv")
+        manifest.write_manifest(chosen, reals)
+        preprocess(chosen, data)
+    return data
+
+
+def judged_clips(config: StreamsConfig, root: pathlib.Path) -> pathlib.Path:
+    """A data set of the real clips to judge, its fakes by what was done to them."""
+    data = root / "data"
+    if not (data / INFO_FILE).exists():
+        clips = pathlib.Path(config.clips).resolve()
+        files = {path.name: path for path in clips.rglob("*") if path.is_file()}
+        with open(clips / "INDEX.csv", newline="") as f:
+            rows = [row for row in csv.DictReader(f) if row["use"] == "judge"]
+        root.mkdir(parents=True, exist_ok=True)
+        link = root / "clips"
+        if not link.exists():
+            link.symlink_to(clips)
+        videos = []
+        for row in rows:
+            kind = ""
+            if row["label"] == "fake":
+                swap = row["group"].startswith(config.face_swaps)
+                kind = "face_swap" if swap else "generated"
+            path = link.name / files[row["file"]].relative_to(clips)
+            videos.append(
+                Video(
+                    video_id=row["file"],
+                    path=str(path),
+                    label=row["label"],
+                    split="test",
+                    group=row["group"],
+                    manipulation=kind,
+                )
+            )
+        manifest.write_manifest(root / "manifest.csv", videos)
+        preprocess(root / "manifest.csv", data)
+    return data
+
+
+def preprocess(table: pathlib.Path, data: pathlib.Path) -> None:
+    """Makes track records."""
+    run("pipelines.preprocess", f"--manifest={table}", f"--output_dir={data}", _CROP)
+
+
+def train(
+    config: StreamsConfig, data: pathlib.Path, workdir: pathlib.Path, *more: str
+) -> pathlib.Path:
+    """Trains, or goes on, or does nothing where all is done."""
+    run(
+        "tfmds.train",
+        f"--data_dir={data}",
+        f"--workdir={workdir}",
+        f"--epochs={config.epochs}",
+        f"--precision={config.precision}",
+        *_RECIPE,
+        *more,
+    )
+    return workdir
+
+
+def judge(
+    workdir: pathlib.Path, data_dir: pathlib.Path, splits: Sequence[str]
+) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
+    """AUC with its interval by score, for each kind of fake of a data set.
+
+    Yields:
+      The kind, how many fakes and how many reals, and the estimates by score.
+    """
+    import numpy as np
+
+    from tfmds import spec
+    from tfmds.evaluation import bootstrap, metrics, ranking
+
+    rows, found = score(workdir, data_dir, splits)
+    groups, _ = bootstrap.group_numbers(
+        np.array([row.video.group for row in rows]),
+        np.array([row.video.video_id for row in rows]),
+    )
+    fake = np.array([spec.LABELS[row.video.label] == spec.FAKE for row in rows])
+    kinds = np.array([row.video.manipulation for row in rows])
+    for kind in sorted(set(kinds[fake])):
+        mask = ~fake | (kinds == kind)
+        of_kind = np.unique(groups[mask], return_inverse=True)[1]
+        draws = bootstrap.Bootstrap.draw(of_kind.max() + 1)
+        estimates = {}
+        for name, values in found.items():
+            sample = ranking.Sample(values[mask], fake[mask], of_kind)
+            value = metrics.auc(ranking.rank(sample))
+            drawn = [metrics.auc(r) for r in draws.rankings(sample, None)]
+            estimates[name] = bootstrap.estimate(
+                float(value), np.concatenate(drawn), of_kind.max() + 1
+            )
+        yield kind, int((fake & mask).sum()), int((~fake).sum()), estimates
+
+
+def score(
+    workdir: pathlib.Path, data_dir: pathlib.Path, splits: Sequence[str]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Videos with a face and sound, and scores of each: means over its chunks."""
+    import os
+
+    import numpy as np
+
+    from tfmds import spec
+    from tfmds.data import input_pipeline
+    from tfmds.models import checkpoints
+    from tfmds.scoring import scorer
+
+    step = checkpoints.latest_state(workdir).step
+    data, model, config = scorer.load(workdir, data_dir, step)
+    predict = scorer.predictor(model)
+    chunks: dict[str, list[tuple[float, ...]]] = {}
+    shards = [os.fspath(p) for split in splits for p in data.shards(split)]
+    for batch in input_pipeline.scoring_dataset(shards, data.spec, config.view):
+        output = predict(batch["frames"], batch["mfcc"])
+        columns = [
+            1 / (1 + np.exp(logits[:, spec.REAL] - logits[:, spec.FAKE]))
+            for logits in (output[f"{s}_logits"].numpy() for s in spec.STREAMS)
+        ]
+        columns.append(output["distance"].numpy())
+        for name, *values in zip(batch["video_id"].numpy(), *columns, strict=True):
+            chunks.setdefault(name.decode(), []).append(tuple(values))
+    rows = [row for row in data.videos() if row.video.video_id in chunks]
+    means = np.array([np.mean(chunks[row.video.video_id], 0) for row in rows])
+    names = (*spec.STREAMS, "mds")
+    return rows, dict(zip(names, means.T.astype(np.float64), strict=True))
+
+
+def show(title: str, found: Iterator[tuple[str, int, int, dict[str, Any]]]) -> None:
+    """Prints the lines of one model."""
+    for kind, fakes, reals, estimates in found:
+        cells = " | ".join(map(str, estimates.values()))
+        print(f"| {title} | {kind} | {fakes} / {reals} | {cells} |", flush=True)
+
+
+def main(config: StreamsConfig) -> None:
+    """Makes what is missing, then prints the table."""
+    if bool(config.clips) != bool(config.starter):
+        raise InputError(
+            "--clips judges what was learned on --starter: give both or neither"
+        )
+    root = pathlib.Path(config.workdir)
+    drawn = draw(config, root / "drawn")
+    reals = reals_of(root / "drawn" / "manifest.csv", root / "drawn" / "reals")
+    runs = {
+        "video": train(config, drawn, root / "video", "--stream_labels=video"),
+        "own": train(config, drawn, root / "own", "--stream_labels=own"),
+        "blended": train(config, reals, root / "blended", *_OF_REALS),
+    }
+    judged = {"drawn": (drawn, ("validation", "test"))}
+    if config.clips:
+        clips = judged_clips(config, root / "clips")
+        judged["clips"] = (clips, ("test",))
+        data = pathlib.Path(config.starter) / "data"
+        runs["blended, clips"] = train(config, data, root / "blended_clips", *_OF_REALS)
+    print("\n| trained | judged | kind | fakes / reals | visual | audio | MDS |")
+    print("|---|---|---|---|---|---|---|")
+    for name, workdir in runs.items():
+        for people, (data_dir, splits) in judged.items():
+            show(f"{name} | {people}", judge(workdir, data_dir, splits))
+
+
+if __name__ == "__main__":
+    app.run(main)
