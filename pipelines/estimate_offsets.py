@@ -77,7 +77,7 @@ def main(config: OffsetsConfig) -> None:
     # Crops of any size are scaled to what the network takes.
     spec = dataclasses.replace(spec, crop_size=data_set.spec.crop_size)
     spec.check_same(data_set.spec, f"the model {name}", config.data_dir)
-    shards = [os.fspath(path) for path in data_set.shards(SPLIT)]
+    shards = data_set.shard_files(SPLIT)
     measured = lag_scores.measure(model, network.view, data_set.spec, shards)
     found = {video: videos.whole for video, videos in measured.alignments.items()}
     rows, zero = with_offsets(data_set.videos(), found)

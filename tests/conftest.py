@@ -138,8 +138,19 @@ def _make_demo(root: pathlib.Path) -> None:
         assert done.returncode == 0, done.stderr[-2000:]
 
 
-def run_program(*words: str) -> subprocess.CompletedProcess:
+def run_program(*words: object) -> subprocess.CompletedProcess:
     """Runs `python -m WORDS...` as a user would."""
     return subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def assert_refused(done: subprocess.CompletedProcess, message: str) -> None:
+    """Checks that a program ended with one message about its input."""
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert message in done.stderr
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr

@@ -7,11 +7,11 @@ from pipelines.reproduction import steps
 from tfmds import spec
 from tfmds.common import flags
 from tfmds.common.flags import FOLDER, REQUIRED, setting
-from tfmds.evaluation import criteria, evaluation
+from tfmds.evaluation.config import CoverageConfig, CriterionConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReproduceConfig:
+class ReproduceConfig(CriterionConfig, CoverageConfig):
     """Which videos, what is made of them, and which steps are taken."""
 
     layout: str = setting(REQUIRED, f"One of {', '.join(layouts.LAYOUTS)}.")
@@ -42,23 +42,6 @@ class ReproduceConfig:
     )
     crop_size: int = setting(
         spec.ChunkSpec.crop_size, "Side of the stored face crops in pixels.", low=32
-    )
-    criterion: str = setting(
-        criteria.DEFAULT_CRITERION,
-        "How the threshold is chosen; midpoint is the paper's, sweep the"
-        " reproduction's.",
-        choices=tuple(criteria.CRITERIA),
-    )
-    target: float | None = setting(
-        None, "Rate that target_fpr and target_recall aim at.", low=0, high=1
-    )
-    min_coverage: float = setting(
-        0.99, "Share of the test videos that must have a score.", low=0, high=1
-    )
-    unscored: str = setting(
-        evaluation.LEAVE_OUT,
-        "Whether test videos without a score are left out or count as wrong.",
-        choices=evaluation.UNSCORED,
     )
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from etils import epath
 
 from pipelines import record_files
 from tests import media as make
-from tests.conftest import run_program
+from tests.conftest import assert_refused, run_program
 from tfmds.common import remote_paths
 from tfmds.data import input_pipeline, integrity, manifest
 from tfmds.data.data_set import DataSet
@@ -114,5 +114,4 @@ def test_a_data_set_is_written_to_s3_and_read_from_there(bucket, videos, tmp_pat
 
 def test_programs_end_with_their_exit_code(bucket):
     done = run_program("pipelines.inspect", f"--data_dir={bucket}/nowhere")
-    assert done.returncode == 2, done.stderr
-    assert f"{bucket}/nowhere: there is no data set here" in done.stderr
+    assert_refused(done, f"{bucket}/nowhere: there is no data set here")

@@ -1,9 +1,8 @@
 import copy
 import dataclasses
+import functools
 import io
 import json
-import subprocess
-import sys
 import zipfile
 
 import keras
@@ -12,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests import tracks
+from tests.conftest import assert_refused, run_program
 from tfmds.common.errors import InputError
 from tfmds.importing import batch_statistics, pytorch
 from tfmds.models import checkpoints, losses
@@ -185,19 +185,14 @@ def test_gradients_of_the_papers_loss_are_those_of_pytorch(small):
         assert difference <= allowed, theirs.path
 
 
-def run_program(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "tfmds.import_torch", *flags],
-        capture_output=True,
-        text=True,
-    )
+import_torch = functools.partial(run_program, "tfmds.import_torch")
 
 
 def test_the_program_makes_a_run_that_loads(small, tmp_path):
     net, path = small
     run = tmp_path / "run"
     flags = (f"--checkpoint={path}", f"--output={run}")
-    done = run_program(*flags)
+    done = import_torch(*flags)
     assert done.returncode == 0, done.stderr
     assert "depends on the chunks" in done.stdout
     model, config, spec = checkpoints.load_model(run)
@@ -206,9 +201,8 @@ def test_the_program_makes_a_run_that_loads(small, tmp_path):
     assert checkpoints.latest_state(run).epoch == 48
     batch = chunks(2, 32)
     assert_agree(model.predict_on_batch(batch), answers(net, batch))
-    again = run_program(*flags)
-    assert again.returncode == 2
-    assert "holds a run already" in again.stderr
+    again = import_torch(*flags)
+    assert_refused(again, "holds a run already")
 
 
 def test_calibration_reads_the_training_split(small, tmp_path):

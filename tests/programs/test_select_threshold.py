@@ -1,9 +1,9 @@
+import functools
 import json
-import subprocess
-import sys
 
 import pytest
 
+from tests.conftest import assert_refused, run_program
 from tests.evaluation import samples
 from tfmds.common import files
 from tfmds.evaluation import score_files
@@ -15,12 +15,7 @@ def table(tmp_path):
     return tmp_path / "scores.csv"
 
 
-def run(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "tfmds.select_threshold", *words],
-        capture_output=True,
-        text=True,
-    )
+run = functools.partial(run_program, "tfmds.select_threshold")
 
 
 def test_it_writes_where_the_threshold_comes_from(table, tmp_path):
@@ -49,10 +44,7 @@ def test_bad_input_is_one_message(table, tmp_path, words, message):
     if words == ["--model=x"]:
         scored = []
     done = run(*scored, *words, f"--output_dir={tmp_path / 'out'}")
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.startswith("error: ")
-    assert "Traceback" not in done.stderr
+    assert_refused(done, message)
     assert not (tmp_path / "out").exists()
 
 

@@ -126,6 +126,14 @@ class DataSet:
             info=info,
         )
 
+    def shard_files(self, *splits: str) -> list[str]:
+        """The shards of these splits in their order, as TensorFlow takes them.
+
+        Raises:
+          InputError: As `shards`.
+        """
+        return [os.fspath(path) for split in splits for path in self.shards(split)]
+
     def shards(self, split: str) -> list[epath.Path]:
         """The files of a split, in order.
 

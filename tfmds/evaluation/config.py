@@ -10,7 +10,36 @@ from tfmds.evaluation import calibration, criteria, evaluation, thresholds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class CoverageConfig:
+    """What becomes of videos without a score."""
+
+    min_coverage: float = setting(
+        0.99, "Share of the videos that must have a score.", low=0, high=1
+    )
+    unscored: str = setting(
+        evaluation.LEAVE_OUT,
+        "Whether videos without a score are left out or count as wrong.",
+        choices=evaluation.UNSCORED,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CriterionConfig:
+    """By which rule a threshold is chosen."""
+
+    criterion: str = setting(
+        criteria.DEFAULT_CRITERION,
+        "How the threshold is chosen; midpoint is the paper's, sweep the"
+        " reproduction's.",
+        choices=tuple(criteria.CRITERIA),
+    )
+    target: float | None = setting(
+        None, "Rate that target_fpr and target_recall aim at.", low=0, high=1
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(CoverageConfig):
     """What to evaluate, and how."""
 
     threshold: str | None = setting(
@@ -23,14 +52,6 @@ class EvaluateConfig:
     )
     output_dir: str = setting(REQUIRED, "Where the results go.", writes=FOLDER)
     report: str | None = setting(None, "Folder for a page to send.", writes=FOLDER)
-    min_coverage: float = setting(
-        0.99, "Share of the videos that must have a score.", low=0, high=1
-    )
-    unscored: str = setting(
-        evaluation.LEAVE_OUT,
-        "Whether videos without a score are left out or count as wrong.",
-        choices=evaluation.UNSCORED,
-    )
     draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
     seed: int = setting(0, "Seed of the draws.")
     checkpoints: str | None = setting(
@@ -48,19 +69,11 @@ class EvaluateConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SelectThresholdConfig:
+class SelectThresholdConfig(CriterionConfig):
     """How to choose the threshold."""
 
     split: str = setting(
         "validation", "Split to choose on; test is refused.", choices=spec.SPLITS
-    )
-    criterion: str = setting(
-        criteria.DEFAULT_CRITERION,
-        "How to choose.",
-        choices=tuple(criteria.CRITERIA),
-    )
-    target: float | None = setting(
-        None, "Rate that target_fpr and target_recall aim at.", low=0, high=1
     )
     calibration: str = setting(
         calibration.LOGISTIC,

@@ -259,10 +259,10 @@ def render(
       charts: By the id of their place, where the template has charts; a None is none.
       **values: What else it asks for.
     """
-    if charts is not None:
-        drawn = {name: chart for name, chart in charts.items() if chart is not None}
-        values["charts"] = {name: to_page(chart) for name, chart in drawn.items()}
-        values["library"] = library() if drawn else ""
+    charts = charts or {}
+    drawn = {name: chart for name, chart in charts.items() if chart is not None}
+    values["charts"] = {name: to_page(chart) for name, chart in drawn.items()}
+    values["library"] = library() if drawn else ""
     page = _environment().get_template(template).render(**values)
     # A file name may hold bytes that are no text.
     return page.encode(errors="replace").decode()

@@ -80,7 +80,7 @@ def embed(
     streams = keras.Model(model.input, distance.embeddings(distance.input))
     rows = {row.video.video_id: row for row in data_set.videos()}
     dataset = input_pipeline.scoring_dataset(
-        [os.fspath(path) for path in data_set.shards(split)],
+        data_set.shard_files(split),
         data_set.spec,
         config.view,
         hop_frames=round(HOP_SECONDS * data_set.spec.frame_rate),
@@ -202,6 +202,7 @@ def score_data_set(
         tracks = [t for split in splits for t in embed(model, config, data_set, split)]
         spoken = None
         if score == scores.ALIGNED:
-            shards = [os.fspath(p) for split in splits for p in data_set.shards(split)]
-            spoken = lag_scores.embed(model, config.view, data_set.spec, shards)
+            spoken = lag_scores.embed(
+                model, config.view, data_set.spec, data_set.shard_files(*splits)
+            )
     score_files.write(output_dir, *score_tracks(tracks, seed, spoken))

@@ -175,11 +175,12 @@ def _score(
     model = fold_batch_norm(model)
     hop_frames = data_set.spec.hop_frames(hop_seconds)
     rows = [row for row in data_set.videos() if row.video.split in splits]
+    shards = data_set.shard_files(*splits)
     with integrity.damage_is_named(data_set, splits):
         chunks = score_chunks(
             predictor(model),
             input_pipeline.scoring_dataset(
-                [os.fspath(p) for split in splits for p in data_set.shards(split)],
+                shards,
                 data_set.spec,
                 config.view,
                 _BATCH_SIZE,
@@ -190,7 +191,6 @@ def _score(
         )
         if score == scores.MDS:
             return video_scores(rows, chunks), chunks
-        shards = [os.fspath(p) for split in splits for p in data_set.shards(split)]
         found = lag_scores.measure(model, config.view, data_set.spec, shards)
     chunks = found.with_offset_distance(chunks)
     return found.with_aligned(video_scores(rows, chunks)), chunks

@@ -97,7 +97,7 @@ def train(
     step.place_dropout(model, state.step)
 
     view = model_config.view
-    shards = [os.fspath(path) for path in data_set.shards("train")]
+    shards = data_set.shard_files("train")
 
     def batches(epoch: int, first_step: int) -> Iterator[Any]:
         return iter(

@@ -130,7 +130,7 @@ class Validation:
         self._rows = [row for row in data_set.videos() if row.video.split == SPLIT]
         self._predict = scorer.predictor(model)
         if any(row.chunks for row in self._rows):
-            shards = [os.fspath(path) for path in data_set.shards(SPLIT)]
+            shards = data_set.shard_files(SPLIT)
             self._chunks = input_pipeline.scoring_dataset(
                 shards, data_set.spec, view, batch_size
             )
