@@ -20,27 +20,16 @@ from unittest import mock
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 from sklearn.metrics import roc_auc_score
 
 from tfmds import spec
 from tfmds.common import app
+from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.data import decode
 from tfmds.evaluation import alignment, score_files, scores
 from tfmds.exporting import export_info, saved_model
 from tfmds.models.two_stream import single_streams
 from tfmds.preprocessing.tracks import read_tracks
-
-_CLIPS = flags.DEFINE_string("clips", None, "Folder of clips with INDEX.csv.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Embeddings and scores.", required=True)
-_MODEL = flags.DEFINE_string(
-    "model", None, "A run or an export; that of the package without."
-)
-_SKIP = flags.DEFINE_multi_string("skip", ["grid_"], "Beginnings of groups left out.")
-_USE = flags.DEFINE_string(
-    "use", "judge", "What the column `use` of the clips says; empty for any."
-)
-_SCORES_ONLY = flags.DEFINE_bool("scores_only", False, "Write scores, no table.")
 
 _NUM_SWAPS = 5
 _SHIFT = 0.5
@@ -51,6 +40,24 @@ _RECORD_SECONDS = 10
 _MOUTH_FRAMES, _VOICE_FRAMES = 3, 2
 # Mouth chunks that are embedded at once.
 _BATCH = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AlignmentConfig:
+    """Which clips, and by which model."""
+
+    clips: str = setting(REQUIRED, "Folder of clips with INDEX.csv.")
+    workdir: str = setting(REQUIRED, "Embeddings and scores.", writes=FOLDER)
+    model: str | None = setting(
+        None, "A run or an export; that of the package without."
+    )
+    skip: tuple[str, ...] = setting(
+        ("grid_",), "Beginnings of groups left out.", repeated=True
+    )
+    use: str = setting(
+        "judge", "What the column `use` of the clips says; empty for any."
+    )
+    scores_only: bool = setting(False, "Write scores, no table.")
 
 
 def between(seconds: np.ndarray, start: float, end: float) -> slice:
@@ -104,22 +111,22 @@ class Voiced:
 Case = tuple[Voiced, list[Voiced], list[Voiced]]
 
 
-def read_clips() -> Iterator[tuple[pathlib.Path, str]]:
+def read_clips(config: AlignmentConfig) -> Iterator[tuple[pathlib.Path, str]]:
     """Real clips with the voice of the mouth, each with its person."""
-    root = pathlib.Path(_CLIPS.value)
+    root = pathlib.Path(config.clips)
     files = {path.name: path for path in root.rglob("*") if path.is_file()}
     with open(root / "INDEX.csv", newline="") as f:
         for row in csv.DictReader(f):
             own = row["label"] == "real" and row["voice_matches_picture"] == "yes"
-            used = not _USE.value or row.get("use", _USE.value) == _USE.value
-            if own and used and not row["group"].startswith(tuple(_SKIP.value)):
+            used = not config.use or row.get("use", config.use) == config.use
+            if own and used and not row["group"].startswith(config.skip):
                 yield files[row["file"]], row["group"]
 
 
-def embedder() -> Callable[[pathlib.Path, str], Voiced | None]:
+def embedder(path: str | None) -> Callable[[pathlib.Path, str], Voiced | None]:
     """Reads a video; gives its longest face, None where there is none."""
-    model, config, chunk_spec, _ = saved_model.read_network(
-        _MODEL.value or export_info.find(None)
+    model, network, chunk_spec, _ = saved_model.read_network(
+        path or export_info.find(None)
     )
     see, hear = (tf.function(m, reduce_retracing=True) for m in single_streams(model))
 
@@ -128,7 +135,7 @@ def embedder() -> Callable[[pathlib.Path, str], Voiced | None]:
         for segment in read_tracks(path, chunk_spec=chunk_spec):
             frames = np.concatenate(
                 [
-                    decode.decode_frames(tf.constant([jpeg]), chunk_spec, config.view)
+                    decode.decode_frames(tf.constant([jpeg]), chunk_spec, network.view)
                     for jpeg in segment.frames
                 ]
             )
@@ -156,16 +163,16 @@ def embedder() -> Callable[[pathlib.Path, str], Voiced | None]:
     return embed
 
 
-def gather() -> list[Voiced]:
+def gather(config: AlignmentConfig) -> list[Voiced]:
     """All clips, from the cache where they are there already."""
-    cache = pathlib.Path(_WORKDIR.value) / "embeddings"
+    cache = pathlib.Path(config.workdir) / "embeddings"
     cache.mkdir(parents=True, exist_ok=True)
     names = [f.name for f in dataclasses.fields(Voiced) if f.init][2:]
     found, embed = [], None
-    for path, group in read_clips():
+    for path, group in read_clips(config):
         file = cache / f"{path.name}.npz"
         if not file.exists():
-            embed = embed or embedder()
+            embed = embed or embedder(config.model)
             voiced = embed(path, group)
             columns = {n: getattr(voiced, n) for n in names} if voiced else {}
             np.savez(file, **columns)
@@ -358,11 +365,11 @@ def write_scores(path: pathlib.Path, whole: list[Case]) -> None:
     )
 
 
-def main() -> None:
+def main(config: AlignmentConfig) -> None:
     """Prints the table, writes the scores."""
-    whole = cases(gather())
-    write_scores(pathlib.Path(_WORKDIR.value) / score_files.VIDEOS_FILE, whole)
-    if _SCORES_ONLY.value:
+    whole = cases(gather(config))
+    write_scores(pathlib.Path(config.workdir) / score_files.VIDEOS_FILE, whole)
+    if config.scores_only:
         return
     sets = {"whole clips": whole} | {f"{s} s": pieces(whole, s) for s in _PIECES}
     print(f"| score | {' | '.join(f'{n} ({len(s)})' for n, s in sets.items())} |")

@@ -10,20 +10,26 @@ that done. `keras` is the trained network as
 tfmds.evaluate runs it, batch norms and all.
 """
 
+import dataclasses
 import multiprocessing
 import os
 import tempfile
 import time
 
 import numpy as np
-from absl import flags
 
 from tfmds.common import app
+from tfmds.common.flags import REQUIRED, setting
 from tfmds.exporting import export_info
 
-_MODEL = flags.DEFINE_string("model", None, "A run of tfmds.train.", required=True)
-_CHUNKS = flags.DEFINE_integer("chunks", 8, "Chunks that are scored at a time.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "How often they are scored.")
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportFormatsConfig:
+    """Which model, and how often it is asked."""
+
+    model: str = setting(REQUIRED, "A run of tfmds.train.")
+    chunks: int = setting(8, "Chunks that are scored at a time.", low=1)
+    rounds: int = setting(7, "How often they are scored.", low=1)
 
 
 def measure(name: str, path: str, size: int, chunks: int, rounds: int) -> dict:
@@ -120,21 +126,21 @@ def _export(model: str, folder: str) -> dict[str, str]:
     }
 
 
-def main() -> None:
+def main(config: ExportFormatsConfig) -> None:
     """Prints a table of the README's form."""
     from tfmds.models import checkpoints
 
-    size = checkpoints.read_config(_MODEL.value)["model"]["image_size"]
+    size = checkpoints.read_config(config.model)["model"]["image_size"]
     context = multiprocessing.get_context("spawn")
     print("| format | MB | load, first chunk (s) | a chunk (s) | by the clock (s) |")
     print("| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         with context.Pool(1) as pool:
-            paths = pool.apply(_export, (_MODEL.value, folder))
-        for name, path in {"keras": _MODEL.value, **paths}.items():
+            paths = pool.apply(_export, (config.model, folder))
+        for name, path in {"keras": config.model, **paths}.items():
             with context.Pool(1) as pool:
                 got = pool.apply(
-                    measure, (name, path, size, _CHUNKS.value, _ROUNDS.value)
+                    measure, (name, path, size, config.chunks, config.rounds)
                 )
             megabytes = "" if name == "keras" else f"{_megabytes(path):.1f}"
             print(

@@ -23,12 +23,14 @@ import pathlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
-from absl import flags
 from sklearn.metrics import roc_auc_score
 
 from tfmds.common import app
+from tfmds.common.errors import InputError
+from tfmds.common.flags import FILE, FOLDER, REQUIRED, setting
 from tfmds.data import manifest as manifests
 from tfmds.data.data_set import INFO_FILE, DataSet
 from tfmds.evaluation import score_files
@@ -36,20 +38,30 @@ from tfmds.models import checkpoints
 from tfmds.scoring import mismatches, scorer
 from tfmds.scoring.mismatches import Track
 
-_EXPERIMENT = flags.DEFINE_enum(
-    "experiment", "talkers", ("talker", "talkers", "drawn"), "What to do, see above."
-)
-_CLIPS = flags.DEFINE_string("clips", None, "Folder of real clips with INDEX.csv.")
-_DRAWN = flags.DEFINE_string("drawn", None, "Data set of pipelines.demo, preprocessed.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Data sets and runs.", required=True)
-_FAMILY = flags.DEFINE_string("family", "grid_", "Beginning of the groups set apart.")
-_FOLDS = flags.DEFINE_integer("folds", 3, "Of the people, for talkers.")
-_CONFIG = flags.DEFINE_string("config", "robust", "Name of a file in tfmds/configs.")
-_TRAIN_FLAGS = flags.DEFINE_multi_string("train_flag", [], "More flags for training.")
-_PLOT = flags.DEFINE_string("plot", None, "Picture of the curves to write.")
-
 # Chunks of a track that are looked at, at most: clips of all lengths count alike.
 _MOST_CHUNKS = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LearningConfig:
+    """Which experiment, on what, and by which recipe."""
+
+    experiment: str = setting(
+        "talkers", "What to do, see above.", choices=("talker", "talkers", "drawn")
+    )
+    clips: str | None = setting(None, "Folder of real clips with INDEX.csv.")
+    drawn: str | None = setting(None, "Data set of pipelines.demo, preprocessed.")
+    workdir: str = setting(REQUIRED, "Data sets and runs.", writes=FOLDER)
+    family: str = setting("grid_", "Beginning of the groups set apart.")
+    folds: int = setting(3, "Of the people, for talkers.", low=1)
+    config: str = setting("robust", "Name of a file in tfmds/configs.")
+    train_flag: tuple[str, ...] = setting((), "More flags for training.", repeated=True)
+    plot: str | None = setting(None, "Picture of the curves to write.", writes=FILE)
+
+    def __post_init__(self) -> None:
+        needed = "drawn" if self.experiment == "drawn" else "clips"
+        if getattr(self, needed) is None:
+            raise InputError(f"--experiment={self.experiment} needs --{needed}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +78,9 @@ class Result:
     shift: float
 
 
-def read_clips() -> list[dict[str, str]]:
+def read_clips(clips: str) -> list[dict[str, str]]:
     """Rows of INDEX.csv that are real with the voice of the mouth."""
-    with open(pathlib.Path(_CLIPS.value) / "INDEX.csv", newline="") as f:
+    with open(pathlib.Path(clips) / "INDEX.csv", newline="") as f:
         return [
             row
             for row in csv.DictReader(f)
@@ -76,18 +88,18 @@ def read_clips() -> list[dict[str, str]]:
         ]
 
 
-def folds() -> list[set[str]]:
+def folds(config: LearningConfig) -> list[set[str]]:
     """The files to test on, fold by fold."""
-    rows = read_clips()
+    rows = read_clips(config.clips)
     groups = [row["group"] for row in rows]
     largest = max(set(groups), key=groups.count)
-    if _EXPERIMENT.value == "talker":
+    if config.experiment == "talker":
         files = sorted(row["file"] for row in rows if row["group"] == largest)
         return [set(np.random.default_rng(0).permutation(files)[::3])]
     order = np.random.default_rng(0).permutation(sorted(set(groups) - {largest}))
     # People of the family and the others are dealt out evenly, each on its own.
-    order = sorted(order, key=lambda group: group.startswith(_FAMILY.value))
-    parts = [set(order[k :: _FOLDS.value]) for k in range(_FOLDS.value)]
+    order = sorted(order, key=lambda group: group.startswith(config.family))
+    parts = [set(order[k :: config.folds]) for k in range(config.folds)]
     return [{row["file"] for row in rows if row["group"] in part} for part in parts]
 
 
@@ -103,14 +115,14 @@ def copy_real(
     return manifests.Video(source.name, path, "real", split, group)
 
 
-def make_data_set(fold: int, test: set[str]) -> pathlib.Path:
+def make_data_set(config: LearningConfig, fold: int, test: set[str]) -> pathlib.Path:
     """Preprocesses the clips with this fold's split; once."""
-    root = pathlib.Path(_WORKDIR.value) / f"{_EXPERIMENT.value}-{fold}"
+    root = pathlib.Path(config.workdir) / f"{config.experiment}-{fold}"
     if (root / "data" / INFO_FILE).exists():
         return root / "data"
-    clips = pathlib.Path(_CLIPS.value).resolve()
-    rows = read_clips()
-    if _EXPERIMENT.value == "talker":
+    clips = pathlib.Path(config.clips).resolve()
+    rows = read_clips(config.clips)
+    if config.experiment == "talker":
         group = next(row["group"] for row in rows if row["file"] in test)
         rows = [row for row in rows if row["group"] == group]
     files = {path.name: path for path in clips.rglob("*") if path.is_file()}
@@ -123,7 +135,7 @@ def make_data_set(fold: int, test: set[str]) -> pathlib.Path:
         "pipelines.preprocess",
         f"--manifest={root / 'manifest.csv'}",
         f"--output_dir={root / 'data'}",
-        f"--name={_EXPERIMENT.value}{fold}",
+        f"--name={config.experiment}{fold}",
     )
     return root / "data"
 
@@ -134,16 +146,15 @@ def run(*words: str) -> None:
         raise SystemExit(f"{' '.join(words)} failed")
 
 
-def train(data: pathlib.Path, name: str) -> pathlib.Path:
-    workdir = pathlib.Path(_WORKDIR.value) / f"{name}-{_CONFIG.value}"
-    config = pathlib.Path(scorer.__file__).parents[1] / "configs" / _CONFIG.value
+def train(config: LearningConfig, data: pathlib.Path, name: str) -> pathlib.Path:
+    workdir = pathlib.Path(config.workdir) / f"{name}-{config.config}"
     run(
         "tfmds.train",
-        f"--flagfile={config}.flags",
+        f"--flagfile={config.config}.flags",
         f"--data_dir={data}",
         f"--workdir={workdir}",
         "--keep_epochs=1000",
-        *_TRAIN_FLAGS.value,
+        *config.train_flag,
     )
     return workdir
 
@@ -166,12 +177,12 @@ def judge(tracks: list[Track]) -> tuple[float, float]:
     return auc(own, swapped), auc(own, shifted)
 
 
-def by_people(tracks: list[Track]) -> dict[str, list[Track]]:
+def by_people(tracks: list[Track], family: str) -> dict[str, list[Track]]:
     """Tracks of the family and of the others, none longer than the longest counted."""
     found: dict[str, list[Track]] = {}
     for track in tracks:
-        family = track.row.video.group.startswith(_FAMILY.value)
-        people = f"{_FAMILY.value}*" if family else "others"
+        is_family = track.row.video.group.startswith(family)
+        people = f"{family}*" if is_family else "others"
         parts = {
             name: getattr(track, name)[:_MOST_CHUNKS]
             for name in ("start_seconds", "seen", "heard")
@@ -180,17 +191,19 @@ def by_people(tracks: list[Track]) -> dict[str, list[Track]]:
     return found
 
 
-def judge_epochs(workdir: pathlib.Path, data_dir: pathlib.Path, fold: int):
+def judge_epochs(
+    config: LearningConfig, workdir: pathlib.Path, data_dir: pathlib.Path, fold: int
+) -> Iterator[Result]:
     """Results of every epoch's checkpoint of a run without fakes."""
-    model, config, _ = checkpoints.load_model(workdir)
+    model, network, _ = checkpoints.load_model(workdir)
     data = DataSet.load(data_dir)
     for state in checkpoints.states(workdir):
         checkpoints.restore(workdir, model, state)
-        found = by_people(mismatches.embed(model, config, data, "test"))
+        found = by_people(mismatches.embed(model, network, data, "test"), config.family)
         for people, tracks in found.items():
             yield Result(
-                _EXPERIMENT.value,
-                _CONFIG.value,
+                config.experiment,
+                config.config,
                 fold,
                 people,
                 len(tracks),
@@ -199,10 +212,10 @@ def judge_epochs(workdir: pathlib.Path, data_dir: pathlib.Path, fold: int):
             )
 
 
-def judge_drawn(workdir: pathlib.Path) -> Result:
+def judge_drawn(config: LearningConfig, workdir: pathlib.Path) -> Result:
     """The result of a run on drawn videos; `swap` is of the fakes by another voice."""
     output = workdir / "scores"
-    scorer.score_data_set(workdir, _DRAWN.value, ["test"], output)
+    scorer.score_data_set(workdir, config.drawn, ["test"], output)
     videos = score_files.read_videos(output / score_files.VIDEOS_FILE)
     chosen = {
         kind: [
@@ -213,10 +226,10 @@ def judge_drawn(workdir: pathlib.Path) -> Result:
     swap = auc(chosen[""], chosen["audio_swap"])
     step = checkpoints.latest_state(workdir).step
     clips = len(chosen["audio_swap"])
-    return Result("drawn", _CONFIG.value, 0, "drawn", clips, step, swap, np.nan)
+    return Result("drawn", config.config, 0, "drawn", clips, step, swap, np.nan)
 
 
-def plot(results: list[Result]) -> None:
+def plot(results: list[Result], path: str) -> None:
     """AUC over steps: a panel for each kind of people, a line for each fold."""
     # Of the extra `docs`; whoever wants the table alone does not need it.
     from matplotlib import pyplot as plt
@@ -241,18 +254,21 @@ def plot(results: list[Result]) -> None:
     panels[0, 0].set_ylabel("AUC on clips not trained on")
     panels[0, 0].legend()
     figure.tight_layout()
-    figure.savefig(_PLOT.value, dpi=110)
+    figure.savefig(path, dpi=110)
 
 
-def main() -> None:
+def main(config: LearningConfig) -> None:
+    """Prints the last step of each run, writes all of them."""
     results: list[Result] = []
-    if _EXPERIMENT.value == "drawn":
-        results = [judge_drawn(train(pathlib.Path(_DRAWN.value), "drawn"))]
+    if config.experiment == "drawn":
+        results = [
+            judge_drawn(config, train(config, pathlib.Path(config.drawn), "drawn"))
+        ]
     else:
-        for fold, test in enumerate(folds()):
-            data = make_data_set(fold, test)
-            workdir = train(data, f"{_EXPERIMENT.value}-{fold}")
-            results += judge_epochs(workdir, data, fold)
+        for fold, test in enumerate(folds(config)):
+            data = make_data_set(config, fold, test)
+            workdir = train(config, data, f"{config.experiment}-{fold}")
+            results += judge_epochs(config, workdir, data, fold)
     last = max(r.step for r in results)
     print("\n| experiment | config | fold | people | clips | step | swap | shift |")
     print("|---|---|---|---|---|---|---|---|")
@@ -261,13 +277,13 @@ def main() -> None:
             values = dataclasses.astuple(r)
             shown = (f"{x:.3f}" if isinstance(x, float) else x for x in values)
             print("|", " | ".join(map(str, shown)), "|")
-    name = f"{_EXPERIMENT.value}-{_CONFIG.value}.csv"
-    with open(pathlib.Path(_WORKDIR.value) / name, "w", newline="") as f:
+    name = f"{config.experiment}-{config.config}.csv"
+    with open(pathlib.Path(config.workdir) / name, "w", newline="") as f:
         writer = csv.writer(f)
         writer.writerow(field.name for field in dataclasses.fields(Result))
         writer.writerows(dataclasses.astuple(r) for r in results)
-    if _PLOT.value:
-        plot(results)
+    if config.plot:
+        plot(results, config.plot)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,14 @@ of the split in memory.
 """
 
 import dataclasses
-import os
 
 import keras
 import numpy as np
-from absl import flags
 from sklearn.metrics import roc_auc_score
 
 from tfmds import spec
 from tfmds.common import app
+from tfmds.common.flags import REQUIRED, setting
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
 from tfmds.evaluation import criteria, scores
@@ -25,14 +24,19 @@ from tfmds.models import checkpoints
 from tfmds.models.batch_norm import BatchStatisticsNormalization
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
 
-_MODEL = flags.DEFINE_string("model", None, "A run of tfmds.train.", required=True)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Its data set.", required=True)
-_SPLIT = flags.DEFINE_enum("split", "test", spec.SPLITS, "Split to score.")
-_THRESHOLD_SPLIT = flags.DEFINE_enum(
-    "threshold_split", "validation", spec.SPLITS, "Split to choose the threshold on."
-)
-_ORDERS = flags.DEFINE_integer("orders", 5, "Orders of frames and of batches to try.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Chunks in a mixed batch.")
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MistakesConfig:
+    """Which model, on what, and how often chance is tried."""
+
+    model: str = setting(REQUIRED, "A run of tfmds.train.")
+    data_dir: str = setting(REQUIRED, "Its data set.")
+    split: str = setting("test", "Split to score.", choices=spec.SPLITS)
+    threshold_split: str = setting(
+        "validation", "Split to choose the threshold on.", choices=spec.SPLITS
+    )
+    orders: int = setting(5, "Orders of frames and of batches to try.", low=1)
+    batch_size: int = setting(8, "Chunks in a mixed batch.", low=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Chunks:
 def read(data_set: DataSet, split: str, config: TwoStreamConfig) -> Chunks:
     batches = list(
         input_pipeline.scoring_dataset(
-            [os.fspath(path) for path in data_set.shards(split)],
+            data_set.shard_files(split),
             data_set.spec,
             config.view,
         ).as_numpy_iterator()
@@ -142,21 +146,22 @@ def result(name: str, chunks: Chunks, found: list[np.ndarray]) -> Result:
     )
 
 
-def main() -> None:
-    data_set = DataSet.load(_DATA_DIR.value)
-    model, config, _ = checkpoints.load_model(_MODEL.value)
+def main(config: MistakesConfig) -> None:
+    """Prints a row for each mistake."""
+    data_set = DataSet.load(config.data_dir)
+    model, network, _ = checkpoints.load_model(config.model)
     model.compile(jit_compile=False)
-    chunks = read(data_set, _SPLIT.value, config)
+    chunks = read(data_set, config.split, network)
     proper = distances(model, chunks)
     results = [result("as it should be", chunks, [proper])]
 
-    chosen_on = read(data_set, _THRESHOLD_SPLIT.value, config)
+    chosen_on = read(data_set, config.threshold_split, network)
     forged, known = chosen_on.mds(distances(model, chosen_on))
     tau = criteria.midpoint(known[~forged], known[forged])
     fake, mds = chunks.mds(proper)
     results.append(
         Result(
-            f"verdicts at {tau:.3g} (midpoint on {_THRESHOLD_SPLIT.value})",
+            f"verdicts at {tau:.3g} (midpoint on {config.threshold_split})",
             [roc_auc_score(fake, mds >= tau)],
             [roc_auc_score(chunks.label == spec.FAKE, proper >= tau)],
         )
@@ -164,28 +169,28 @@ def main() -> None:
 
     shuffled = [
         distances(model, chunks, frame_rng=np.random.default_rng(seed))
-        for seed in range(_ORDERS.value)
+        for seed in range(config.orders)
     ]
     results.append(result("frames of each chunk in no order", chunks, shuffled))
 
-    batch_model = on_batch_statistics(model, config)
+    batch_model = on_batch_statistics(model, network)
     mixed = [
         distances(
             batch_model,
             chunks,
-            _BATCH_SIZE.value,
+            config.batch_size,
             np.random.default_rng(seed).permutation(len(chunks.frames)),
         )
-        for seed in range(_ORDERS.value)
+        for seed in range(config.orders)
     ]
-    mixed_name = f"batch statistics, {_BATCH_SIZE.value} mixed chunks"
+    mixed_name = f"batch statistics, {config.batch_size} mixed chunks"
     results.append(result(mixed_name, chunks, mixed))
     alone = distances(batch_model, chunks, 1)
     results.append(result("batch statistics, one chunk at a time", chunks, [alone]))
 
     print(
         f"{len(fake)} videos ({fake.sum()} fake) with {len(chunks.frames)} chunks of"
-        f" {_SPLIT.value}; {_ORDERS.value} orders, lowest to highest in brackets. MDS"
+        f" {config.split}; {config.orders} orders, lowest to highest in brackets. MDS"
         " varies: the standard deviation of a video's MDS over orders, as a share of"
         " that over videos.\n"
     )

@@ -24,19 +24,26 @@ import time
 import httpx
 import numpy as np
 import psutil
-from absl import flags
 
 from benchmarks import services
 from tfmds.common import app
 from tfmds.common.errors import InputError
+from tfmds.common.flags import REQUIRED, setting
 
-_MODEL = flags.DEFINE_string("model", None, "An exported model.", required=True)
-_SECONDS = flags.DEFINE_float("seconds", 10, "Time of each measurement.")
-_CLIENTS = flags.DEFINE_multi_integer("clients", [1, 4, 16], "Requests at once.")
-_VIDEOS = flags.DEFINE_integer("videos", 12, "Uploads to be judged.")
-_WORKERS = flags.DEFINE_integer("workers", 1, "As of tfmds.serve.")
-_OTHER = flags.DEFINE_string("other", None, "Another tree, to be compared with this.")
-_ROUNDS = flags.DEFINE_integer("rounds", 2, "How often each tree is measured.")
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServingBenchmarkConfig:
+    """Which service is asked, and for how long."""
+
+    model: str = setting(REQUIRED, "An exported model.")
+    seconds: float = setting(10.0, "Time of each measurement.", low=0)
+    clients: tuple[str, ...] = setting(
+        ("1", "4", "16"), "Requests at once.", repeated=True
+    )
+    videos: int = setting(12, "Uploads to be judged.", low=1)
+    workers: int = setting(1, "As of tfmds.serve.", low=1)
+    other: str | None = setting(None, "Another tree, to be compared with this.")
+    rounds: int = setting(2, "How often each tree is measured.", low=1)
 
 
 class Memory(threading.Thread):
@@ -66,10 +73,10 @@ class Memory(threading.Thread):
 
 
 @contextlib.contextmanager
-def service(model: str, tree: str = "."):
+def service(model: str, workers: int, tree: str = "."):
     with tempfile.TemporaryDirectory() as folder:
         words = [f"--model={model}", f"--data_dir={folder}"]
-        words += [f"--workers={_WORKERS.value}", "--uploads_per_minute=1000"]
+        words += [f"--workers={workers}", "--uploads_per_minute=1000"]
         with services.running(*words, tree=tree) as (client, process):
             memory = Memory(process.pid)
             memory.start()
@@ -77,9 +84,11 @@ def service(model: str, tree: str = "."):
             yield client, memory
 
 
-def predict(client: httpx.Client, body: bytes, num_clients: int) -> list[float]:
+def predict(
+    client: httpx.Client, body: bytes, num_clients: int, seconds: float
+) -> list[float]:
     """Seconds of each request that was answered in the time."""
-    end = time.monotonic() + _SECONDS.value
+    end = time.monotonic() + seconds
 
     def ask(_) -> list[float]:
         taken = []
@@ -93,11 +102,10 @@ def predict(client: httpx.Client, body: bytes, num_clients: int) -> list[float]:
         return sum(pool.map(ask, range(num_clients)), [])
 
 
-def videos_per_hour(client: httpx.Client, content: bytes) -> float:
+def videos_per_hour(client: httpx.Client, content: bytes, count: int) -> float:
     start = time.monotonic()
     ids = [
-        client.post("/v1/videos", content=content).json()["id"]
-        for _ in range(_VIDEOS.value)
+        client.post("/v1/videos", content=content).json()["id"] for _ in range(count)
     ]
     for job_id in ids:
         while (state := client.get(f"/v1/videos/{job_id}").json()["state"]) != "done":
@@ -116,27 +124,29 @@ def mean_seconds(function, most: float) -> float:
     return (time.monotonic() - start) / count
 
 
-def compare(path: str) -> None:
+def compare(config: ServingBenchmarkConfig, path: str) -> None:
     """Prints a row for each run of a service."""
     content = pathlib.Path(path).read_bytes()
     print("| tree | ready after, s | videos an hour | peak PSS, MB |")
     print("| --- | --- | --- | --- |")
-    for _ in range(_ROUNDS.value):
-        for tree in (os.getcwd(), _OTHER.value):
+    for _ in range(config.rounds):
+        for tree in (os.getcwd(), config.other):
             began = time.monotonic()
-            with service(os.path.abspath(_MODEL.value), tree) as (client, memory):
+            model = os.path.abspath(config.model)
+            with service(model, config.workers, tree) as (client, memory):
                 ready = time.monotonic() - began
-                done = videos_per_hour(client, content)
+                done = videos_per_hour(client, content, config.videos)
                 peak = memory.peak / 1e6
             print(f"| {tree} | {ready:.1f} | {done:.0f} | {peak:.0f} |", flush=True)
 
 
-def main() -> None:
+def main(config: ServingBenchmarkConfig) -> None:
+    """Prints two tables, or compares with another tree."""
     if len(app.arguments()) != 1:
         raise InputError("expected one video: python -m benchmarks.serving ... VIDEO")
     path = app.arguments()[0]
-    if _OTHER.value:
-        compare(path)
+    if config.other:
+        compare(config, path)
         return
     import tensorflow as tf
 
@@ -146,7 +156,7 @@ def main() -> None:
     from tfmds.exporting import loading
     from tfmds.preprocessing.tracks import read_tracks
 
-    model = loading.load(_MODEL.value)
+    model = loading.load(config.model)
     spec = model.spec
     segment = next(iter(read_tracks(path, chunk_spec=spec)))
     second = dataclasses.replace(
@@ -173,15 +183,15 @@ def main() -> None:
     }
     alone = {
         name: mean_seconds(
-            lambda s=signature, i=inputs: model.signatures[s](**i), _SECONDS.value / 3
+            lambda s=signature, i=inputs: model.signatures[s](**i), config.seconds / 3
         )
         for name, (signature, inputs) in tensors.items()
     }
     prepare = mean_seconds(
-        lambda: list(read_tracks(path, chunk_spec=spec)), _SECONDS.value
+        lambda: list(read_tracks(path, chunk_spec=spec)), config.seconds
     )
-    judge = mean_seconds(lambda: judging.judge(model, path), _SECONDS.value)
-    with service(_MODEL.value) as (client, _):
+    judge = mean_seconds(lambda: judging.judge(model, path), config.seconds)
+    with service(config.model, config.workers) as (client, _):
         print("| one chunk a request | MB | at once | requests/s | 95th percentile |")
         print("| --- | --- | --- | --- | --- |")
         for name, body in bodies.items():
@@ -191,19 +201,19 @@ def main() -> None:
                 f" {1 / alone[name]:.1f} | |"
             )
             # Numbers as text take the time of a second core to read.
-            many = _CLIENTS.value if len(content) < 1e6 else _CLIENTS.value[:2]
-            for num_clients in many:
-                taken = predict(client, content, num_clients)
+            many = [int(count) for count in config.clients]
+            for num_clients in many if len(content) < 1e6 else many[:2]:
+                taken = predict(client, content, num_clients, config.seconds)
                 late = np.percentile(taken, 95)
                 print(
-                    f"| | | {num_clients} | {len(taken) / _SECONDS.value:.1f} |"
+                    f"| | | {num_clients} | {len(taken) / config.seconds:.1f} |"
                     f" {1000 * late:.0f} ms |"
                 )
-        done = videos_per_hour(client, pathlib.Path(path).read_bytes())
+        done = videos_per_hour(client, pathlib.Path(path).read_bytes(), config.videos)
     print("\n| videos | an hour |\n| --- | --- |")
     print(f"| preprocessing alone | {3600 / prepare:.0f} |")
     print(f"| one reader and the model | {3600 / judge:.0f} |")
-    print(f"| the service, {_WORKERS.value} at a time | {done:.0f} |")
+    print(f"| the service, {config.workers} at a time | {done:.0f} |")
 
 
 if __name__ == "__main__":
