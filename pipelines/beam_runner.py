@@ -80,6 +80,7 @@ def run(
 
 def _dask_options(beam_arguments: Sequence[str]) -> PipelineOptions:
     try:
+        # Of the extra `dask`.
         from apache_beam.runners.dask.dask_runner import DaskOptions, DaskRunner
     except ImportError as e:
         raise InputError(

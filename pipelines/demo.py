@@ -15,6 +15,7 @@ import time
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
+from tfmds.data.data_set import DataSet
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,8 +71,6 @@ def main(config: DemoConfig) -> None:
 
 def _examples(data: pathlib.Path, root: pathlib.Path) -> tuple[str, str]:
     """Paths of a real and of a fake test video of one person."""
-    from tfmds.data.data_set import DataSet
-
     rows = [r.video for r in DataSet.load(data).videos() if r.status == "ok"]
     reals = {v.group: v for v in rows if v.split == "test" and v.label == "real"}
     for video in rows:

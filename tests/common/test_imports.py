@@ -1,5 +1,6 @@
 """Importing a module changes nothing in the process."""
 
+import ast
 import json
 import pathlib
 import subprocess
@@ -50,15 +51,45 @@ print(json.dumps(changed))
 """
 
 
+def _path(module: str) -> pathlib.Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _imports_in(function: ast.AST, lines: list[str]) -> list[str]:
+    """Imports in a function above which no comment stands, but other imports may."""
+    found = [
+        n for n in ast.walk(function) if isinstance(n, ast.Import | ast.ImportFrom)
+    ]
+    ends = {node.end_lineno for node in found}
+    silent = []
+    for node in found:
+        line = node.lineno
+        while line - 1 in ends:
+            line -= 1
+        if not lines[line - 2].strip().startswith("#"):
+            silent.append(ast.unparse(node))
+    return silent
+
+
+def test_imports_in_functions_say_why():
+    """`main` of a program need not: `app.run` tells why its imports stand there."""
+    silent = {}
+    for module in MODULES:
+        text = _path(module).read_text()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                is_program = node.name == "main" and "    app.run(main" in text
+                if not is_program and (found := _imports_in(node, text.splitlines())):
+                    silent[f"{module}.{node.name}"] = found
+    assert not silent
+
+
 def foreign() -> list[str]:
     """The packages that our modules import, with the parts that they name."""
-    import ast
-
     names = set()
     for module in MODULES:
-        path = ROOT.joinpath(*module.split("."))
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(_path(module).read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:

@@ -75,12 +75,14 @@ def _check(path: str, scheme: str, rest: str) -> None:
 @functools.cache
 def _file_systems() -> tuple[str, frozenset[str]]:
     """TensorFlow's version, and what it can open with tensorflow-io's help."""
+    # TensorFlow starts in seconds: only who names such a path waits for it.
     import tensorflow as tf
 
     # With another TensorFlow it warns or fails, and what it should add is missing.
     failures = (ImportError, RuntimeError, NotImplementedError, AttributeError)
     with warnings.catch_warnings(), contextlib.suppress(*failures):
         warnings.simplefilter("ignore")
+        # Of the extra `io`.
         import tensorflow_io  # noqa: F401
 
         atexit.register(_end_without_destructors)

@@ -53,6 +53,7 @@ def judge_all(
     options = options or PreprocessingConfig()
     # First of all: what is imported here takes as long as they do.
     processes.start(num_workers, options.max_memory_mb)
+    # See above.
     from tfmds.detection import judging
     from tfmds.preprocessing import isolation
 

@@ -24,18 +24,21 @@ def find_model(config: DetectConfig) -> tuple[Callable[[], "Model"], ExportInfo]
       InputError: There is no such model.
     """
     if config.server:
+        # Only what judges is loaded, and none of it before the command is known to be
+        # right: it starts slowly.
         from tfmds.detection import remote
 
         model = remote.connect(config.server)
         return lambda: model, model
-    # TensorFlow starts slowly: a wrong command is told without it.
     folder = export_info.find(config.model)
 
     def load() -> "Model":
+        # Likewise.
         from tfmds.exporting import light_model
 
         if (model := light_model.load(folder)) is not None:
             return model
+        # Likewise: TensorFlow starts where it is needed.
         from tfmds.exporting import loading
 
         return loading.load(folder)

@@ -72,6 +72,7 @@ def fit(real: np.ndarray, fake: np.ndarray, kind: str = LOGISTIC) -> Calibration
 
 
 def _logistic(score: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> Calibration:
+    # scikit-learn starts slowly, and who judges only reads what was fitted.
     from sklearn.linear_model import LogisticRegression
 
     fakes = fake.sum()
@@ -93,6 +94,7 @@ def _logistic(score: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> Calibr
 
 
 def _isotonic(score: np.ndarray, fake: np.ndarray, weight: np.ndarray) -> Calibration:
+    # As above.
     from sklearn.isotonic import IsotonicRegression
 
     model = IsotonicRegression(y_min=0, y_max=1).fit(score, fake, weight)

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from tfmds import spec
 from tfmds.common.errors import InputError
@@ -149,8 +150,6 @@ def delong(first: np.ndarray, second: np.ndarray, fake: np.ndarray) -> DeLong:
       second: float64 `[n]`, scores of the other.
       fake: bool `[n]`; both classes need two videos.
     """
-    from scipy import stats
-
     above = [_placements(score, fake) for score in (first, second)]
     of_fakes = above[1][0] - above[0][0]
     of_reals = above[1][1] - above[0][1]
@@ -269,8 +268,6 @@ def _said(videos: VideoScores, row: int) -> str:
 
 def _placements(score: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Share of reals below each fake and of fakes above each real; ties count half."""
-    from scipy import stats
-
     fakes, reals = score[fake], score[~fake]
     ranks = stats.rankdata(np.concatenate([fakes, reals]))
     of_fakes = (ranks[: len(fakes)] - stats.rankdata(fakes)) / len(reals)
@@ -285,8 +282,6 @@ def _draw_auc(sample: Sample, bootstrap: Bootstrap) -> np.ndarray:
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
-    from scipy import stats
-
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(stats.spearmanr(first, second).statistic)

@@ -154,6 +154,7 @@ class Threshold:
           videos: As `VideoScores.judged_by` its score gives them; other labels than
             real and fake are passed over.
         """
+        # scipy.stats starts slowly, and who judges single videos needs none of it.
         from scipy import stats
 
         notes = []

@@ -86,6 +86,7 @@ def read(path: os.PathLike | str) -> Checkpoint:
         has no `state_dict` of tensors.
     """
     try:
+        # Of the extra `torch`.
         import torch
     except ImportError as e:
         raise InputError(

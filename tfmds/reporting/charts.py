@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import altair as alt
+import vl_convert
 
 Row = Mapping[str, Any]
 AnyChart = alt.LayerChart | alt.FacetChart | alt.HConcatChart
@@ -105,8 +106,6 @@ def to_page(chart: alt.LayerChart) -> dict[str, Any]:
 
 def to_png(chart: AnyChart) -> bytes:
     """A chart as a PNG on white, in the colours of a light page."""
-    import vl_convert
-
     drawn = json.dumps(chart.properties(config=_CONFIG, background="white").to_dict())
     for name, colour in _light_colours().items():
         drawn = drawn.replace(f"var(--{name})", colour)
@@ -116,8 +115,6 @@ def to_png(chart: AnyChart) -> bytes:
 @functools.lru_cache(maxsize=1)
 def library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that sets `vegaEmbed`."""
-    import vl_convert
-
     # Its types want a snippet, without which the script sets `vegaEmbed`.
     script = cast(Any, vl_convert).javascript_bundle()
     # The script's own names would fall among the page's.

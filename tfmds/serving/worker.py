@@ -22,7 +22,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from tfmds.common import messages, remote_paths
+from tfmds.common import files, messages, remote_paths
 from tfmds.common.errors import InputError
 from tfmds.preprocessing import processes
 from tfmds.preprocessing.config import PreprocessingConfig
@@ -69,6 +69,7 @@ class Worker:
         self._judges.submit(
             processes.start, self._settings["workers"], self._options.max_memory_mb
         )
+        # While the readers start: what is imported here takes as long as they do.
         from tfmds.detection.judging import SharedModel
         from tfmds.exporting import loading
         from tfmds.serving import predict
@@ -105,6 +106,7 @@ class Worker:
 
     def _warm_up(self) -> None:
         """First calls are slow; nobody should wait for them."""
+        # As in `run`.
         import tensorflow as tf
 
         chunk_spec = self._model.spec
@@ -117,6 +119,7 @@ class Worker:
 
     def _read(self) -> None:
         """Parses while the model works on what came before."""
+        # As in `run`.
         from tfmds.serving import predict
 
         while True:
@@ -180,7 +183,7 @@ class Worker:
         self._stopped.discard(asked["id"])
 
     def _write_judgement(self, asked: messages.Header) -> None:
-        from tfmds.common import files
+        # As in `run`; these are for videos only.
         from tfmds.detection import judging
         from tfmds.preprocessing import isolation
         from tfmds.reporting import video_page
@@ -272,6 +275,7 @@ class Worker:
 
 def _find_saved_model(export_dir: str) -> tuple[bytes, int]:
     """The graph of an export and its version: a folder of that number, else 1."""
+    # As in `run`.
     from tfmds.exporting import export_info
 
     path = export_info.find(export_dir)
