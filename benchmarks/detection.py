@@ -5,19 +5,24 @@
 Each video is judged by the program once, then three times in one run, one at a time:
 the difference is what two more cost, and the rest of the first run the start-up. CPU
 seconds are those of all processes; other programs disturb them less than the clock's.
+With --tensorflow the same is done, in turns, with a copy of the model that has no light
+form and is judged by TensorFlow.
 
     python -m benchmarks.detection --folder=CLIPS --num_workers=2 --other=OTHER_TREE
 
 Judges a folder, some videos at a time, and prints videos an hour and the peak memory of
-all processes together, each page counted once (PSS). With --other the same command is
-run from another tree of this project in turn with this one, --rounds times, so that
-what else the machine does disturbs both.
+all processes together, each page counted once (PSS).
+
+With --other all of this is done from another tree of this project, too, in turn with
+this one, --rounds times, so that what else the machine does disturbs both.
 """
 
 import contextlib
+import itertools
 import os
 import pathlib
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,20 +35,26 @@ from absl import flags
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.detection import inputs
+from tfmds.exporting import export_info
 
 _MODEL = flags.DEFINE_string("model", None, "A folder that tfmds.export wrote.")
 _FOLDER = flags.DEFINE_string("folder", None, "Judge all videos in this folder.")
 _WORKERS = flags.DEFINE_integer("num_workers", 2, "As of tfmds.detect, for --folder.")
 _OTHER = flags.DEFINE_string("other", None, "Another tree, to be compared with this.")
-_ROUNDS = flags.DEFINE_integer("rounds", 2, "How often each tree judges the folder.")
+_ROUNDS = flags.DEFINE_integer("rounds", 2, "How often each tree judges.")
+_TENSORFLOW = flags.DEFINE_bool(
+    "tensorflow", False, "Judge by the same model in TensorFlow, too."
+)
 _TIMES = 3
 
 
-def run(*words: str) -> tuple[float, float, float]:
+def run(tree: str, *words: str) -> tuple[float, float, float]:
     """Clock seconds, CPU seconds and the largest process in MB of a run of detect."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "tfmds.detect", "--num_workers=1", *words],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": tree},
         stdout=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
@@ -56,7 +67,12 @@ def run(*words: str) -> tuple[float, float, float]:
 def judge_folder(tree: str, model: list[str]) -> tuple[float, float, float, float]:
     """Seconds until the first row and to the end, CPU seconds, and peak PSS in MB."""
     began = time.perf_counter()
-    words = [*model, f"--num_workers={_WORKERS.value}", "--csv", _FOLDER.value]
+    words = [
+        *model,
+        f"--num_workers={_WORKERS.value}",
+        "--csv",
+        os.path.abspath(_FOLDER.value),
+    ]
     run = psutil.Popen(
         [sys.executable, "-m", "tfmds.detect", *words],
         cwd=tree,
@@ -83,9 +99,8 @@ def judge_folder(tree: str, model: list[str]) -> tuple[float, float, float, floa
     return first, seconds, usage.ru_utime + usage.ru_stime, peak / 1e6
 
 
-def compare(model: list[str]) -> None:
+def compare(model: list[str], trees: list[str]) -> None:
     """Prints a row for each run over the folder."""
-    trees = [os.getcwd(), *([_OTHER.value] if _OTHER.value else [])]
     count = len(inputs.find_videos(_FOLDER.value))
     print("| tree | first row, s | videos an hour | CPU seconds | peak PSS, MB |")
     print("| --- | --- | --- | --- | --- |")
@@ -101,32 +116,63 @@ def compare(model: list[str]) -> None:
             before = cpu
 
 
-def main() -> None:
-    """Prints a row for each video."""
-    model = [f"--model={_MODEL.value}"] if _MODEL.value else []
-    if _FOLDER.value:
-        compare(model)
-        return
-    print("| video | seconds | start-up, clock (CPU) | a second, clock (CPU) | MB |")
-    print("| --- | --- | --- | --- | --- |")
+def cost(
+    tree: str, model: list[str], path: str
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What `run` gives for one run with a video, and for one more such video."""
+    path = os.path.abspath(path)
+    once = run(tree, *model, path)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(_TIMES):
+            name = f"{number}{pathlib.Path(path).suffix}"
+            os.symlink(path, os.path.join(folder, name))
+        several = run(tree, *model, folder)
+    each = ((b - a) / (_TIMES - 1) for a, b in zip(once, several, strict=True))
+    return once, tuple(each)
+
+
+def compare_videos(models: dict[str, list[str]], trees: list[str]) -> None:
+    """Prints a row for each video, model, tree and round."""
+    print("| video | seconds | judged by | clock (CPU) s | start-up | a second | MB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for path in app.arguments():
         with av.open(path) as container:
             length = container.duration / av.time_base
             stream = container.streams.video[0]
             size = f"{stream.width}x{stream.height}"
-        once = run(*model, path)
-        with tempfile.TemporaryDirectory() as folder:
-            for number in range(_TIMES):
-                name = f"{number}{pathlib.Path(path).suffix}"
-                os.symlink(os.path.abspath(path), os.path.join(folder, name))
-            several = run(*model, folder)
-        each = [(b - a) / (_TIMES - 1) for a, b in zip(once, several, strict=True)]
-        start = [a - b for a, b in zip(once, each, strict=True)]
-        print(
-            f"| {size} | {length:.1f} | {start[0]:.1f} ({start[1]:.1f}) |"
-            f" {each[0] / length:.2f} ({each[1] / length:.2f}) | {several[2]:.0f} |",
-            flush=True,
-        )
+        for _ in range(_ROUNDS.value):
+            for (name, model), tree in itertools.product(models.items(), trees):
+                once, each = cost(tree, model, path)
+                told = name if len(trees) == 1 else f"{name}, {tree}"
+                print(
+                    f"| {size} | {length:.1f} | {told} |"
+                    f" {once[0]:.1f} ({once[1]:.1f}) |"
+                    f" {once[0] - each[0]:.1f} ({once[1] - each[1]:.1f}) |"
+                    f" {each[0] / length:.2f} ({each[1] / length:.2f}) |"
+                    f" {once[2]:.0f} |",
+                    flush=True,
+                )
+
+
+def main() -> None:
+    """Prints a table."""
+    given = os.path.abspath(_MODEL.value) if _MODEL.value else None
+    model = [f"--model={given}"] if given else []
+    trees = [os.getcwd(), *([os.path.abspath(_OTHER.value)] if _OTHER.value else [])]
+    if _FOLDER.value:
+        compare(model, trees)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        models = {"as it is": model}
+        if _TENSORFLOW.value:
+            copy = os.path.join(folder, "model", "1")
+            shutil.copytree(
+                export_info.find(given),
+                copy,
+                ignore=shutil.ignore_patterns(*export_info.LIGHT_FILES),
+            )
+            models["TensorFlow"] = [f"--model={os.path.dirname(copy)}"]
+        compare_videos(models, trees)
 
 
 if __name__ == "__main__":
