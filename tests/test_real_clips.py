@@ -58,3 +58,16 @@ def test_the_package_says_of_a_real_clip_that_mouth_and_voice_fit():
     assert judgement.whole.offset_is_clear
     assert abs(judgement.whole.offset_seconds) < 0.1
     assert judgement.speaks(0) is True
+
+
+def test_both_forms_of_the_package_judge_a_real_clip_alike():
+    from tfmds.detection import judging
+    from tfmds.exporting import light_model, loading
+
+    path = str(pathlib.Path(FOLDER) / "clips" / "pc00015.mp4")
+    light, full = (
+        judging.judge(form.load(None), path) for form in (light_model, loading)
+    )
+    assert light.verdict == full.verdict
+    assert light.mds == pytest.approx(full.mds, abs=1e-3)
+    assert light.whole.aligned == pytest.approx(full.whole.aligned, abs=1e-3)

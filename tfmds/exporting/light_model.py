@@ -125,6 +125,8 @@ def load(export_dir: os.PathLike | str | None) -> LightModel | None:
 def _session(path: epath.Path, model_id: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Else a thread that waits for the next operation keeps a core busy.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(
             os.fspath(path), options, ["CPUExecutionProvider"]
