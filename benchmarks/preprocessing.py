@@ -1,14 +1,22 @@
-"""What preprocessing costs, and how well its tracks agree with looking at every frame.
+"""What preprocessing costs, and how well tracks agree with looking at single frames.
 
-    python -m benchmarks.preprocessing --clip=CLIP.mp4 --clips_dir=CLIPS --stride=5
+    python -m benchmarks.preprocessing --clip=CLIP.mp4 --clips_dir=CLIPS --stride=10
 
-Prints a table: wall time of one clip and where it goes; memory of a worker of Beam and
-of the process that reads its videos, on that clip and on a 4K video made here; bytes
-stored a second of face; for a folder of clips, the overlap of tracks with detections on
-single frames, and the faces that are in these alone. Needs the extra `test`.
+Prints a table. For a clip: wall time, CPU seconds and where they go, memory of a worker
+of Beam and of the process that reads its videos, on that clip and on a 4K video made
+here, bytes stored a second of face. For a folder: the overlap of tracks with the faces
+that the package mtcnn finds on each k-th frame alone (its own networks in TensorFlow,
+all scales of a picture large enough for all wanted faces), faces that are in these
+alone, and the CPU seconds that the tracks took; with --other=OLD_TREE the same of
+another tree of this project, clip by clip in turn, and how far their tracks agree.
+Needs the extra `test`.
 """
 
 import contextlib
+import dataclasses
+import functools
+import itertools
+import json
 import os
 import pathlib
 import shutil
@@ -17,7 +25,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import psutil
@@ -28,7 +37,6 @@ from tfmds.common import app
 from tfmds.data import data_set, manifest
 from tfmds.preprocessing import (
     crops,
-    detector,
     faces,
     isolation,
     media,
@@ -47,16 +55,21 @@ _CLIPS_DIR = flags.DEFINE_string("clips_dir", None, "Clips to compare tracks on.
 _STRIDE = flags.DEFINE_integer(
     "stride", 1, "The comparison looks at each k-th frame.", lower_bound=1
 )
+_OTHER = flags.DEFINE_string("other", None, "Another tree, to be compared with this.")
 _OPTIONS = PreprocessingConfig()
+# The smallest wanted face has so many pixels for the package, which finds 20.
+_REFERENCE_FACE = 40
+# Boxes that overlap by less are not of one face.
+_SAME_FACE = 0.3
 
 
 class Stopwatch:
-    """Seconds by part of the work; a part within another is taken from that."""
+    """CPU seconds by part of the work; a part within another is taken from that."""
 
     def __init__(self):
         self.seconds: Counter[str] = Counter()
         self._parts = ["the rest"]
-        self._since = time.perf_counter()
+        self._since = time.process_time()
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -69,7 +82,7 @@ class Stopwatch:
         self._parts.pop()
 
     def _turn(self) -> None:
-        now = time.perf_counter()
+        now = time.process_time()
         self.seconds[self._parts[-1]] += now - self._since
         self._since = now
 
@@ -97,7 +110,7 @@ class Stopwatch:
 
 
 def where_time_goes(clip: str) -> dict[str, float]:
-    """Seconds by part of the work, in a process that has read the clip before."""
+    """CPU seconds by part of the work, in a process that has read the clip before."""
     watch = Stopwatch()
     parts = {
         "detection": (search.Search, "find"),
@@ -137,18 +150,14 @@ def time_of(clip: str, runs: int) -> list[tuple[str, str]]:
         ("the same, CPU of that process", f"{min(cpus[1:]):.2f} s"),
         ("the first, with the start of that process", f"{walls[0]:.2f} s"),
     ]
-    best = None
-    for _ in range(runs):
-        cpu = time.process_time()
-        seconds = where_time_goes(clip)
-        cpu = time.process_time() - cpu
-        if best is None or sum(seconds.values()) < sum(best[0].values()):
-            best = seconds, cpu
-    seconds, cpu = best
-    rows.append(("read in this process, wall", f"{sum(seconds.values()):.2f} s"))
-    rows.append(("the same, CPU", f"{cpu:.2f} s"))
+    seconds = min((where_time_goes(clip) for _ in range(runs)), key=_total)
+    rows.append(("read in this process, CPU", f"{_total(seconds):.2f} s"))
     rows += [(f"- {name}", f"{s:.2f} s") for name, s in seconds.items()]
     return rows
+
+
+def _total(seconds: dict[str, float]) -> float:
+    return sum(seconds.values())
 
 
 def _cpu_of_readers() -> float:
@@ -208,80 +217,162 @@ def large_clip(folder: str) -> str:
     )
 
 
-def agreement_on(clip: str, stride: int) -> tuple[list[float], int, int]:
-    """Overlap of tracks with each detection, faces that should be found, those lost."""
-    boxes: dict[int, list[np.ndarray]] = {}
-    for segment in tracks.read_tracks(clip):
-        first = round(segment.start_seconds * ChunkSpec().frame_rate)
-        for i, box in enumerate(segment.boxes, first):
+# Run in the tree whose tracks are wanted.
+_PRINT_TRACKS = """
+import json, sys, time
+from tfmds.preprocessing import tracks
+began = time.process_time()
+found = [[s.start_seconds, s.boxes.tolist()] for s in tracks.read_tracks(sys.argv[1])]
+print(json.dumps([found, time.process_time() - began]))
+"""
+
+# Boxes by frame.
+Boxes = dict[int, list[np.ndarray]]
+
+
+def boxes_of_tracks(clip: str, tree: str) -> tuple[Boxes, float]:
+    """What the tracks of a tree of this project show, and CPU seconds to read them."""
+    printed = subprocess.run(
+        [sys.executable, "-c", _PRINT_TRACKS, os.path.abspath(clip)],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": tree},
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    segments, seconds = json.loads(printed)
+    boxes: Boxes = {}
+    for start, of_segment in segments:
+        first = round(start * ChunkSpec().frame_rate)
+        for i, box in enumerate(np.array(of_segment), first):
             boxes.setdefault(i, []).append(box)
-    # The same rules on what every frame shows.
-    searching = search.Search(detector.shared_detector(), _OPTIONS)
+    return boxes, seconds
+
+
+@functools.cache
+def _package() -> Any:
+    # Loads TensorFlow.
+    from mtcnn import MTCNN
+
+    return MTCNN()
+
+
+def faces_on_single_frames(clip: str, stride: int) -> list[faces.Track]:
+    """Faces that should be followed, by the package on each `stride`-th frame."""
     tracker = faces.Tracker(_OPTIONS)
-    expected, overlaps = [], []
+    found = []
     with media.Media(clip, ChunkSpec()) as opened:
         for i, (picture, is_cut) in enumerate(shots.mark_cuts(opened.pictures())):
             if is_cut:
                 tracker.cut()
             if i % stride:
                 continue
-            found = searching._whole([0], 0, [picture])[0]
-            expected += tracker.update(i, found)
-            for box in found:
-                best = max((faces.overlap(box, b) for b in boxes.get(i, [])), default=0)
-                if best > 0:
-                    overlaps.append(best)
-    expected = [
+            image = picture.scaled(min(1, _REFERENCE_FACE / _OPTIONS.min_face_size))
+            boxes = _package().detect_faces(
+                image, output_type="numpy", box_format="xyxy", fit_to_image=False
+            )
+            boxes = boxes[boxes[:, 5] >= _OPTIONS.min_confidence]
+            boxes = boxes[np.argsort(-boxes[:, 5])][:, 1:5]
+            x, y = picture.width / image.shape[1], picture.height / image.shape[0]
+            found += tracker.update(i, faces.without_doubles(boxes * [x, y, x, y]))
+    return [
         track
-        for track in expected
+        for track in found
         if track.frames[-1] - track.frames[0] + 1 >= _OPTIONS.min_track_frames
         and np.mean([faces.size_of(b) for b in track.boxes]) >= _OPTIONS.min_face_size
     ]
-    lost = 0
-    for track in expected:
-        hits = [
-            any(faces.overlap(box, b) >= _OPTIONS.min_iou for b in boxes.get(i, []))
-            for i, box in zip(track.frames, track.boxes, strict=True)
-        ]
-        lost += np.mean(hits) < 0.5
-    return overlaps, len(expected), lost
 
 
-def agreement(clips_dir: str, stride: int) -> list[tuple[str, str]]:
-    overlaps, num_expected, lost_in = {}, 0, {}
+def _best_overlaps(boxes: list[np.ndarray], others: list[np.ndarray]) -> list[float]:
+    return [max((faces.overlap(a, b) for b in others), default=0.0) for a in boxes]
+
+
+@dataclasses.dataclass
+class Agreement:
+    """How far the tracks of a tree agree with something else, clip by clip."""
+
+    overlaps: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    num_expected: int = 0
+    lost_in: list[str] = dataclasses.field(default_factory=list)
+    cpu_seconds: float = 0.0
+
+    def add(self, name: str, expected: list[faces.Track], boxes: Boxes) -> None:
+        """Counts what was made of the faces of a clip."""
+        self.num_expected += len(expected)
+        for track in expected:
+            overlaps = [
+                _best_overlaps([box], boxes.get(i, []))[0]
+                for i, box in zip(track.frames, track.boxes, strict=True)
+            ]
+            if np.mean([x >= _OPTIONS.min_iou for x in overlaps]) < 0.5:
+                self.lost_in.append(name)
+            found = [x for x in overlaps if x >= _SAME_FACE]
+            if found:
+                self.overlaps.setdefault(name, []).extend(found)
+
+    def rows(self) -> dict[str, str]:
+        """Names and values of the table."""
+        means = {name: float(np.mean(x)) for name, x in self.overlaps.items()}
+        worst = min(means, key=lambda name: means[name])
+        everything = np.concatenate(list(self.overlaps.values()))
+        return {
+            "clips, boxes compared": f"{len(means)}, {len(everything)}",
+            "mean overlap (IoU) with single frames": f"{everything.mean():.3f}",
+            "worst video": f"{means[worst]:.3f} ({worst})",
+            f"of {self.num_expected} faces from {_OPTIONS.min_face_size} px on, lost": (
+                f"{len(self.lost_in)} {', '.join(self.lost_in)}".strip()
+            ),
+            "CPU of reading": f"{self.cpu_seconds:.1f} s",
+        }
+
+
+def agreement(
+    clips_dir: str, stride: int, trees: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """A row for each figure with a column for each tree."""
+    results = [Agreement() for _ in trees]
+    common: list[float] = []
+    alone = [0, 0]
     for path in sorted(pathlib.Path(clips_dir).iterdir()):
-        found, expected, lost = agreement_on(os.fspath(path), stride)
-        num_expected += expected
-        if found:
-            overlaps[path.name] = found
-        if lost:
-            lost_in[path.name] = lost
-    means = {name: float(np.mean(values)) for name, values in overlaps.items()}
-    worst = min(means, key=means.get)
-    everything = np.concatenate(list(overlaps.values()))
-    return [
-        ("clips, faces compared", f"{len(overlaps)}, {len(everything)}"),
-        ("mean overlap (IoU)", f"{everything.mean():.3f}"),
-        ("worst video", f"{means[worst]:.3f} ({worst})"),
-        (
-            f"of {num_expected} faces from {_OPTIONS.min_face_size} px on, lost",
-            f"{sum(lost_in.values())} {', '.join(lost_in)}".strip(),
-        ),
-    ]
+        expected = faces_on_single_frames(os.fspath(path), stride)
+        of_trees = []
+        for tree, result in zip(trees, results, strict=True):
+            boxes, seconds = boxes_of_tracks(os.fspath(path), tree)
+            result.add(path.name, expected, boxes)
+            result.cpu_seconds += seconds
+            of_trees.append(boxes)
+        for a, b in itertools.pairwise(of_trees):
+            for i in a.keys() | b.keys():
+                pair = a.get(i, []), b.get(i, [])
+                there = _best_overlaps(*pair)
+                back = _best_overlaps(*pair[::-1])
+                common += [x for x in there if x >= _SAME_FACE]
+                alone[0] += sum(x < _SAME_FACE for x in there)
+                alone[1] += sum(x < _SAME_FACE for x in back)
+    columns = [result.rows() for result in results]
+    rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
+    if common:
+        rows += [
+            ("overlap of both", f"{np.mean(common):.4f}", ""),
+            (f"boxes of one alone, of {len(common)}", *map(str, alone)),
+        ]
+    return rows
 
 
 def main() -> None:
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    trees = [os.getcwd(), *([_OTHER.value] if _OTHER.value else [])]
     if _CLIP.value:
         rows += time_of(_CLIP.value, _RUNS.value)
         rows += memory_of(_CLIP.value, "this clip")
         with tempfile.TemporaryDirectory() as folder:
             rows += memory_of(large_clip(folder), "4K")
     if _CLIPS_DIR.value:
-        rows += agreement(_CLIPS_DIR.value, _STRIDE.value)
-    print("| what | measured |\n| --- | --- |")
-    for what, measured in rows:
-        print(f"| {what} | {measured} |")
+        rows += agreement(_CLIPS_DIR.value, _STRIDE.value, trees)
+    width = max(map(len, rows), default=2)
+    names = ["what", "measured", "other tree"][:width]
+    print("|", " | ".join(names), "|\n|", " | ".join(["---"] * width), "|")
+    for row in rows:
+        print("|", " | ".join([*row, *[""] * (width - len(row))]), "|")
 
 
 if __name__ == "__main__":

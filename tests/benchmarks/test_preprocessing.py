@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from benchmarks import preprocessing
@@ -18,7 +20,18 @@ def test_each_part_of_the_work_takes_some_of_the_time(clip):
 
 
 def test_a_face_that_every_frame_shows_is_followed(clip):
-    overlaps, expected, lost = preprocessing.agreement_on(clip, 10)
-    assert len(overlaps) == 9
-    assert min(overlaps) > 0.8
-    assert (expected, lost) == (1, 0)
+    expected = preprocessing.faces_on_single_frames(clip, 10)
+    boxes, seconds = preprocessing.boxes_of_tracks(clip, os.getcwd())
+    found = preprocessing.Agreement()
+    found.add("v", expected, boxes)
+    assert len(found.overlaps["v"]) == 9
+    assert min(found.overlaps["v"]) > 0.8
+    assert (found.num_expected, found.lost_in) == (1, [])
+    assert seconds > 0
+
+
+def test_a_face_that_is_not_followed_is_lost(clip):
+    expected = preprocessing.faces_on_single_frames(clip, 10)
+    found = preprocessing.Agreement()
+    found.add("v", expected, {0: [expected[0].boxes[0]]})
+    assert found.lost_in == ["v"]

@@ -5,6 +5,7 @@ import numpy as np
 from mtcnn import MTCNN
 
 from tests import media
+from tfmds.preprocessing import detector_networks
 from tfmds.preprocessing.detector import Detector
 
 
@@ -13,6 +14,38 @@ def pictures() -> list[np.ndarray]:
     heads = [media.talking_head(320, 240, size, 0.5) for size in (60, 110, 180)]
     two = np.concatenate([heads[0][:, :160], heads[0][:, -160:]], axis=1)
     return [*heads, two, rng.integers(0, 256, (240, 320, 3), dtype=np.uint8)]
+
+
+def test_networks_give_what_those_of_the_package_give():
+    rng = np.random.default_rng(1)
+    ours = (
+        (detector_networks.proposal_network(), 60),
+        (detector_networks.refine_network(), 24),
+        (detector_networks.output_network(), 48),
+    )
+    for (session, side), stage in zip(ours, MTCNN().stages, strict=True):
+        pixels = rng.integers(0, 256, (2, side, side, 3)).astype(np.float32)
+        outputs = stage._model((pixels - 127.5) / 128)
+        offsets, *_, classes = map(np.asarray, outputs)
+        feeds = {"pixels": pixels}
+        if offsets.ndim == 4:
+            offsets = offsets.transpose(0, 3, 1, 2)
+            classes = classes.transpose(0, 3, 1, 2)
+        else:
+            feeds["boxes"] = np.tile(np.float32([0, 0, 1, 1]), (2, 1))
+            feeds["pictures"] = np.arange(2, dtype=np.int32)
+        found = session.run(None, feeds)
+        np.testing.assert_allclose(found[0], offsets, atol=1e-4)
+        np.testing.assert_allclose(found[1], classes[:, 1:2], atol=1e-4)
+
+
+def test_faces_of_the_wanted_size_are_found_without_the_largest_scales():
+    every = Detector().detect(pictures(), 0.8)
+    large = Detector().detect(pictures(), 0.8, min_face_size=120)
+    assert [len(boxes) for boxes in every] == [1, 1, 1, 1, 0]
+    assert [len(boxes) for boxes in large] == [0, 1, 1, 0, 0]
+    for boxes, found in zip(every[1:3], large[1:3], strict=True):
+        np.testing.assert_allclose(found, boxes, atol=8)
 
 
 def test_it_finds_what_the_package_finds():

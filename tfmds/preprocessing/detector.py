@@ -18,7 +18,8 @@ from tfmds.preprocessing import detector_networks
 _BATCH_PIXELS = 700_000
 # The first network looks at cells of so many pixels, one at every second pixel.
 _CELL, _STRIDE = 12, 2
-# Faces of so many pixels fill a cell at the first scale; each next one is smaller.
+# Faces of so many pixels fill a cell at the package's first scale; each next one is
+# smaller.
 _LEAST_FACE = 20
 _SCALE_FACTOR = 0.709
 # Least confidence of each network.
@@ -42,13 +43,18 @@ class Detector:
         self._output = detector_networks.output_network()
 
     def detect(
-        self, images: Sequence[np.ndarray], min_confidence: float
+        self,
+        images: Sequence[np.ndarray],
+        min_confidence: float,
+        min_face_size: float = _LEAST_FACE,
     ) -> list[np.ndarray]:
         """Finds faces from 20 pixels on.
 
         Args:
           images: RGB, uint8 `[h, w, 3]`, all of one size.
           min_confidence: What is less sure is no face.
+          min_face_size: Smaller faces need not be found, which spares the largest
+            scales.
 
         Returns:
           For each image `[n, 4]`: left, top, right, bottom, the surest first.
@@ -59,25 +65,26 @@ class Detector:
         boxes: list[np.ndarray] = []
         for i in range(0, len(images), size):
             batch = images[i : i + size]
-            found = self._find(np.stack(batch).astype(np.float32))
+            found = self._find(np.stack(batch).astype(np.float32), min_face_size)
             found = found[found[:, 5] >= min_confidence]
             found = found[np.argsort(-found[:, 5], kind="stable")]
             boxes += [found[found[:, 0] == k, 1:5] for k in range(len(batch))]
         return boxes
 
-    def _find(self, pixels: np.ndarray) -> Found:
-        found = _squared(self._proposals(pixels))
+    def _find(self, pixels: np.ndarray, min_face_size: float) -> Found:
+        found = _squared(self._proposals(pixels, min_face_size))
         found = self._look_closer(self._refine, pixels, found)
         found = _squared(_without_overlaps(found[found[:, 5] > _REFINED], _OVERLAP))
         found = self._look_closer(self._output, pixels, found)
         found = found[found[:, 5] > _FINAL]
         return _without_overlaps(found, _OVERLAP, of_smaller=True)
 
-    def _proposals(self, pixels: np.ndarray) -> Found:
+    def _proposals(self, pixels: np.ndarray, min_face_size: float) -> Found:
         height, width = pixels.shape[1:3]
         proposals = [np.empty((0, 6))]
-        for scale in _scales(min(height, width)):
+        for scale in _scales(min(height, width), min_face_size):
             size = (int(width * scale), int(height * scale))
+            # From the whole picture: scaled step by step, some faces were missed.
             level = np.stack(
                 [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in pixels]
             )
@@ -117,10 +124,14 @@ class Detector:
         return np.column_stack([found[:, 0], boxes, confidence])
 
 
-def _scales(side: int) -> np.ndarray:
-    """The scales at which pictures with this smaller side are looked at."""
+def _scales(side: int, min_face_size: float) -> np.ndarray:
+    """The scales at which pictures with this smaller side are looked at.
+
+    The first is the one whose faces are nearest to the smallest wanted.
+    """
     count = round(-(np.log(side / _CELL) / np.log(_SCALE_FACTOR) + 1))
-    return _CELL / _LEAST_FACE * _SCALE_FACTOR ** np.arange(count)
+    scales = _CELL / _LEAST_FACE * _SCALE_FACTOR ** np.arange(count)
+    return scales[_CELL / scales >= min_face_size * _SCALE_FACTOR**0.5]
 
 
 def _squared(found: Found) -> Found:
@@ -133,11 +144,16 @@ def _squared(found: Found) -> Found:
 
 def _without_overlaps(found: Found, most: float, of_smaller: bool = False) -> Found:
     """Drops what overlaps with anything surer of its picture, dropped or not."""
+    if len(found) < 2:
+        return found
     # Of equally sure ones the package takes whichever comes first here.
     found = found[np.argsort(found[:, 5])[::-1]]
     kept = [np.empty((0, 6))]
     for image in np.unique(found[:, 0]):
         mine = found[found[:, 0] == image]
+        if len(mine) == 1:
+            kept.append(mine)
+            continue
         left, top, right, bottom = mine[:, 1:5].T
         area = (right - left) * (bottom - top)
         keep = np.ones(len(mine), bool)

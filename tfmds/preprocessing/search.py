@@ -19,6 +19,8 @@ from tfmds.preprocessing.picture import Picture, Window
 # A window around a face that was followed: its side, and the face's part of it.
 _WINDOW_SIZE = 96
 _FACE_OF_WINDOW = 0.42
+# Pixels that it has there at least, should it have become smaller.
+_LEAST_IN_WINDOW = 28
 # Faces of this part of the smallest wanted size are worth a closer look.
 _NEARLY_WANTED = 0.8
 
@@ -89,7 +91,11 @@ class Search:
         for (width, height), some in by_size.items():
             images = [pictures[i - start].scaled(scale) for i in some]
             x, y = width / images[0].shape[1], height / images[0].shape[0]
-            boxes = self._detector.detect(images, self._options.min_confidence)
+            boxes = self._detector.detect(
+                images,
+                self._options.min_confidence,
+                scale * self._options.min_face_size,
+            )
             for i, of_picture in zip(some, boxes, strict=True):
                 found[i] = faces.without_doubles(of_picture * [x, y, x, y])
         return found
@@ -156,7 +162,9 @@ class Search:
             pictures[i - start].crop(window, _WINDOW_SIZE)
             for (i, _), window in zip(looks, windows, strict=True)
         ]
-        boxes = self._detector.detect(images, self._options.min_confidence)
+        boxes = self._detector.detect(
+            images, self._options.min_confidence, _LEAST_IN_WINDOW
+        )
         seen: dict[int, list[Box]] = {i: [] for i, _ in looks}
         for (i, expected), window, of_image in zip(looks, windows, boxes, strict=True):
             left, top = window.left, window.top
