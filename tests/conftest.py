@@ -4,6 +4,7 @@ import collections
 import fcntl
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,19 @@ def run_dir(tmp_path_factory) -> pathlib.Path:
         path, {"model": config.to_json(), "spec": ChunkSpec().to_json()}
     )
     checkpoints.save(path, model, checkpoints.State(step=1, epoch=1, best_step=1))
+    return path
+
+
+@pytest.fixture(scope="session")
+def own_run_dir(run_dir, tmp_path_factory) -> pathlib.Path:
+    """The same as if its heads had learned their own streams."""
+    from tfmds.models import checkpoints
+
+    path = tmp_path_factory.mktemp("own") / "run"
+    shutil.copytree(run_dir, path)
+    config = checkpoints.read_config(path)
+    recipe = {"visual_weight": 1.0, "audio_weight": 1.0, "stream_labels": "own"}
+    checkpoints.write_config(path, {**config, "recipe": recipe})
     return path
 
 

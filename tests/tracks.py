@@ -48,17 +48,23 @@ def data_set_dir(
     splits: dict[str, int],
     seconds: int = 3,
     labels: Sequence[str] = ("real", "fake"),
+    forged: Sequence[str] = ("",),
     **info,
 ) -> pathlib.Path:
-    """A whole data set of flat pictures: so many videos in each split, by turns."""
+    """A whole data set of flat pictures: so many videos in each split, by turns.
+
+    `forged` are the streams of its fakes, by turns.
+    """
     path.mkdir(parents=True, exist_ok=True)
     rows, described = [], {}
     for split, count in splits.items():
         name = data_set.shard_name("tiny", split, 0, 1)
         with tf.io.TFRecordWriter(str(path / name)) as writer:
             for i in range(count):
+                label = labels[i % len(labels)]
+                kind = forged[i // len(labels) % len(forged)] * (label == "fake")
                 row = dataclasses.replace(
-                    video(f"{split}{i}", labels[i % len(labels)]), split=split
+                    video(f"{split}{i}", label, forged=kind), split=split
                 )
                 writer.write(record(row, num_frames=30 * seconds, seed=50 * i))
                 rows.append(data_set.VideoRow(row, "ok", "", 1, seconds, seconds))

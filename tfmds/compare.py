@@ -36,7 +36,8 @@ class CompareConfig:
     )
     score: tuple[str, ...] = setting(
         (scores.MDS,),
-        "Which score of the files, mds or aligned; two where they differ.",
+        f"Which score of the files, one of {', '.join(scores.SCORES)}; two where they"
+        " differ. The fused one needs --thresholds.",
     )
     thresholds: tuple[str, ...] | None = setting(
         None, "Two threshold.json, of the first and of the second file."
@@ -63,12 +64,13 @@ def main(config: CompareConfig) -> None:
             " python -m tfmds.compare A/scores.csv B/scores.csv --output_dir=DIR"
         )
     judged_by = config.score[0], config.score[-1]
+    chosen = score_pairs.read_thresholds(config.thresholds or (), judged_by)
     result = comparison.compare(
-        *score_pairs.read(*paths),
+        *score_pairs.completed(score_pairs.read(*paths), chosen),
         names=score_pairs.names(*paths),
         split=config.split,
         judged_by=judged_by,
-        levels=score_pairs.levels(config.thresholds or (), judged_by),
+        levels=(chosen[0].value, chosen[1].value) if chosen else None,
         num_draws=config.draws,
         seed=config.seed,
     )

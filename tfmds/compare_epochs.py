@@ -15,7 +15,7 @@ from tfmds import spec
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
-from tfmds.evaluation import epochs
+from tfmds.evaluation import epochs, scores
 from tfmds.reporting import tables
 
 
@@ -29,6 +29,12 @@ class CompareEpochsConfig:
     )
     split: str = setting(
         "validation", "Split to score, with --data_dir.", choices=spec.SPLITS
+    )
+    score: str = setting(
+        scores.MDS,
+        "Which score of the videos. Training writes mds and those of the heads it"
+        " trains, visual and audio; aligned is measured with --data_dir.",
+        choices=scores.MEASURED,
     )
     output_dir: str = setting(REQUIRED, "Where the results go.", writes=FOLDER)
     draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
@@ -50,8 +56,16 @@ def main(config: CompareEpochsConfig) -> None:
         from tfmds.scoring import scorer
 
         folder = epath.Path(config.output_dir)
-        scorer.score_epochs(config.run, config.data_dir, config.split, folder)
-    result = epochs.read(folder, config.split, num_draws=config.draws, seed=config.seed)
+        scorer.score_epochs(
+            config.run, config.data_dir, config.split, folder, config.score
+        )
+    result = epochs.read(
+        folder,
+        config.split,
+        score=config.score,
+        num_draws=config.draws,
+        seed=config.seed,
+    )
     # The templates and charts start slowly: bad input is told without them.
     from tfmds.reporting import result_files
 

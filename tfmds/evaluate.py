@@ -40,6 +40,8 @@ def main(config: EvaluateConfig, source: ScoresConfig) -> None:
     splits = spec.SPLITS if config.split == evaluation.ALL else (config.split,)
     path, _ = score_tables.find_or_make(source, splits, config.output_dir, threshold)
     videos, chunks, notes = score_files.read(path, source.labels)
+    if threshold is not None:
+        videos = threshold.completed(videos)
     result = evaluation.evaluate(
         videos,
         chunks,

@@ -13,15 +13,21 @@ balanced accuracy of all; `equal_error_rate`; `target_fpr` and `target_recall` w
 Where the split has videos that are forged in a part, and chunks.csv lies beside the
 scores, the levels that make fake periods of chunk distances are chosen too. Chunks that
 overlap (--hop=0.2) find the ends of a period better and take longer to score.
+
+With --score=fused the weights of the scores that are there are fitted first, and stand
+in threshold.json. Where the scores have columns of the heads (visual, audio) and videos
+say which stream was forged, threshold.json says too from where on each head takes its
+stream for forged (docs/streams.md).
 """
 
 import dataclasses
 
 from etils import epath
 
+from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import localization, score_files, thresholds
+from tfmds.evaluation import fusion, localization, score_files, scores, thresholds
 from tfmds.evaluation.config import SelectThresholdConfig
 from tfmds.scoring import score_tables
 from tfmds.scoring.config import ScoresConfig
@@ -35,6 +41,10 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     folder = epath.Path(config.output_dir) / f"scores-{config.split}"
     path, model_id = score_tables.find_or_make(source, [config.split], folder)
     videos, chunks, notes = score_files.read(path, source.labels)
+    fused = None
+    if source.score == scores.FUSED:
+        fused = fusion.fit(videos, config.split, str(path))
+        videos = fused.added_to(videos)
     threshold = thresholds.select(
         videos,
         config.split,
@@ -47,8 +57,13 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
         seed=config.seed,
         where=str(path),
     )
+    heads, why_none = thresholds.select_heads(
+        videos, config.split, seed=config.seed, where=str(path)
+    )
     all_notes = (*config.note, *threshold.notes)
-    threshold = dataclasses.replace(threshold, notes=all_notes)
+    threshold = dataclasses.replace(
+        threshold, notes=all_notes, fusion=fused, heads=heads
+    )
     in_split = videos.select((videos.split == config.split) & videos.scored)
     if chunks is not None and localization.has_periods(in_split):
         localizer = localization.choose(
@@ -58,9 +73,13 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     written = epath.Path(config.output_dir) / thresholds.FILE
     thresholds.write(written, threshold)
     print(threshold.summary)
+    if fused is not None:
+        print(fused.summary)
     if threshold.localizer is not None:
         print(threshold.localizer.summary)
-    for note in (*threshold.notes, *notes):
+    for stream, head in heads.items():
+        print(f"forged {spec.STREAMS[stream]}: {head.summary}")
+    for note in (*threshold.notes, *why_none, *notes):
         print(f"note: {note}")
     print(f"written: {written}")
 

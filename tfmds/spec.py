@@ -22,6 +22,8 @@ BOTH = "both"
 FORGED = (PICTURE, SOUND, BOTH)
 # The streams of the network, each with what it sees of a video.
 STREAMS = {"visual": PICTURE, "audio": SOUND}
+# By whose truth a head of the network was trained: its own stream's, or the video's.
+OWN, VIDEO = "own", "video"
 
 SPLITS = ("train", "validation", "test")
 

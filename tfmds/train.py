@@ -75,7 +75,7 @@ def main(
     if "validation/auc" in state.metrics or not state.metrics:
         print(f"Best checkpoint: step {state.best_step}. Curves: {curves}")
     else:
-        by, _ = compared_by(state.metrics)
+        by, _ = compared_by(state.metrics, training.best_by)
         print(
             f"No AUC can be had without real and fake validation videos. In use is the"
             f" checkpoint of step {state.best_step}, the one with {by}. Curves:"

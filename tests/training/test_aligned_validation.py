@@ -58,6 +58,6 @@ def test_one_real_alone_tells_nothing_at_all():
 
 def test_where_it_is_measured_it_chooses_the_best_checkpoint():
     figures = {"loss": 1.0, "validation/auc": 0.7, "validation/aligned_auc": 0.9}
-    assert loop.compared_by(figures)[1] == 0.9
+    assert loop.compared_by(figures, "aligned")[1] == 0.9
     del figures["validation/aligned_auc"]
-    assert loop.compared_by(figures)[1] == 0.7
+    assert loop.compared_by(figures, "aligned")[1] == 0.7

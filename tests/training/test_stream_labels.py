@@ -6,9 +6,10 @@ import tensorflow as tf
 from tests import tracks
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
+from tfmds.models import checkpoints
 from tfmds.models.config import TwoStreamConfig
 from tfmds.training import run, step, stream_labels
-from tfmds.training.config import TrainingConfig
+from tfmds.training.config import RunConfig, TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,22 @@ def test_blended_faces_want_their_own_labels(tmp_path):
     batch = input_pipeline.BatchConfig(tracks=2, self_blend=0.5)
     with pytest.raises(InputError, match="--stream_labels=own"):
         run.train(data, tmp_path / "run", TwoStreamConfig(), batch, TrainingConfig())
+
+
+def test_the_papers_labels_learn_the_same_where_streams_are_known(tmp_path):
+    weights = []
+    for forged in ("", "picture", "sound"):
+        data = tracks.data_set_dir(
+            tmp_path / f"data{forged}", {"train": 4, "validation": 4}, forged=(forged,)
+        )
+        workdir = tmp_path / f"run{forged}"
+        batch = input_pipeline.BatchConfig(tracks=2)
+        recipe = TrainingConfig(epochs=1, steps_per_epoch=2)
+        model = TwoStreamConfig(width=0.0625, image_size=32)
+        running = RunConfig(deterministic=True)
+        run.train(data, workdir, model, batch, recipe, running)
+        trained, *_ = checkpoints.load_model(workdir)
+        weights.append([w.copy() for w in trained.get_weights()])
+    for others in weights[1:]:
+        for one, other in zip(weights[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -10,7 +10,7 @@ from etils import epath
 
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import evaluation, score_files
+from tfmds.evaluation import evaluation, score_files, scores
 from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 
@@ -96,18 +96,24 @@ def file_name(epoch: int) -> str:
 
 
 def read(
-    folder: os.PathLike | str, split: str, *, num_draws: int = 1000, seed: int = 0
+    folder: os.PathLike | str,
+    split: str,
+    *,
+    score: str = scores.MDS,
+    num_draws: int = 1000,
+    seed: int = 0,
 ) -> Epochs:
     """Evaluates the files `epoch-0001.csv`, ... of a folder.
 
     Args:
       folder: RUN/validation of tfmds.train, or scores made from kept checkpoints.
       split: Which split they are of.
+      score: Which score of the videos, one of `scores.MEASURED`.
       num_draws: Draws of the bootstrap over groups.
       seed: Of the bootstrap, the same groups for each epoch.
 
     Raises:
-      InputError: There are no such files, or one cannot be read.
+      InputError: There are no such files, or one cannot be read or lacks the score.
     """
     folder = epath.Path(folder)
     found = {}
@@ -127,6 +133,7 @@ def read(
                 score_files.read_videos(found[epoch]),
                 None,
                 split=split,
+                score=score,
                 min_coverage=0,
                 num_draws=num_draws,
                 seed=seed,

@@ -26,6 +26,7 @@ LEAVE_OUT = "leave_out"
 WRONG = "wrong"
 UNSCORED = (LEAVE_OUT, WRONG)
 
+_MANIPULATION = "/manipulation="
 # With fewer groups, resampling them says too little about others.
 _FEW_GROUPS = 10
 # A column of more different values names things, it does not sort them.
@@ -46,7 +47,10 @@ class Evaluation:
       estimates: Figures by name: `videos/auc`, `chunks/auc`, `localization/ap@0.5`;
         of one manipulation against all reals `videos/manipulation=lip_sync/auc`; of
         the videos with an attribute `videos/group_gender=men/auc`; of one split of
-        all `videos/split=train/auc`.
+        all `videos/split=train/auc`. Of the head of a stream `visual/auc`, against
+        the truth of that stream; of one manipulation against all reals, whichever
+        stream that forged, `visual/manipulation=lip_sync/auc`; `visual/unknown`
+        videos do not say which stream was forged.
       sample: The videos that were evaluated.
       notes: What a reader of the figures should know.
       videos: Their rows in the order of `sample`.
@@ -174,14 +178,22 @@ def evaluate(
         )
         # The probability was fitted to videos, not to seconds.
         bare = threshold and dataclasses.replace(threshold, calibration=None)
-        # A chunk has a distance only, and the MDS is made of it.
-        bare = bare if score == scores.MDS else None
+        # A chunk has no score but those whose mean is the video's.
+        bare = bare if score in scores.MEANS else None
         of_chunks = {name: mask[of_video] for name, mask in subsets.items()}
         estimates |= _figures(CHUNKS, chunk_sample, of_chunks, bare, bootstrap)
         if localization.has_periods(chosen):
             figures, more = _localize(chosen, chunks, threshold, groups, bootstrap)
             estimates |= figures
             notes += more
+    heads = threshold.heads if threshold else {}
+    for stream in spec.STREAMS:
+        if stream in chosen.scores:
+            figures = _head(
+                stream, chosen, subsets, heads.get(stream), unscored, groups, bootstrap
+            )
+            estimates |= figures
+    notes += _notes_on_heads(estimates)
     return Evaluation(
         split=split,
         score=score,
@@ -200,6 +212,46 @@ def evaluate(
         chunks=chunks,
         left_out=videos.select(np.setdiff1d(np.flatnonzero(in_split), rows)),
     )
+
+
+def _head(
+    stream: str,
+    videos: VideoScores,
+    subsets: dict[str, np.ndarray],
+    threshold: Threshold | None,
+    unscored: str,
+    groups: np.ndarray,
+    bootstrap: Bootstrap,
+) -> dict[str, Estimate]:
+    """Figures of the head of a stream, see `Evaluation.estimates`."""
+    videos = videos.judged_by(stream)
+    own = videos.of_stream(stream)
+    known = own.label != spec.UNKNOWN
+    counted = videos.scored | (unscored == WRONG)
+    found = {f"{stream}/unknown": Estimate(int((counted & ~known).sum()))}
+    for name, mask in subsets.items():
+        of_kind = name.startswith(_MANIPULATION)
+        asked, rows = (videos, counted) if of_kind else (own, counted & known)
+        sample = Sample(_values(asked, stream), asked.label == spec.FAKE, groups)
+        if (mask & rows).any():
+            part = {name: mask & rows}
+            found |= _figures(stream, sample, part, threshold, bootstrap)
+    return found
+
+
+def _notes_on_heads(estimates: dict[str, Estimate]) -> list[str]:
+    unknown = {
+        stream: estimates[f"{stream}/unknown"].value
+        for stream in spec.STREAMS
+        if f"{stream}/unknown" in estimates
+    }
+    return [
+        f"{count} videos are fakes that do not say which stream was forged (column"
+        f" forged): the figures of the {stream} head against its own stream leave them"
+        " out"
+        for stream, count in unknown.items()
+        if count
+    ]
 
 
 def _notes_on_scores(sample: Sample, auc: Estimate) -> Iterator[str]:
@@ -230,7 +282,7 @@ def _subsets(
     fake = videos.label == spec.FAKE
     for name in _words(videos.manipulation[fake]):
         mask = ~fake | (videos.manipulation == name)
-        subsets[f"/manipulation={name}"] = mask
+        subsets[f"{_MANIPULATION}{name}"] = mask
     attributes = dict(videos.attributes)
     if split == ALL:
         attributes["split"] = videos.split

@@ -219,7 +219,8 @@ def read_chunks(path: os.PathLike | str, videos: VideoScores) -> ChunkScores:
         `videos`, or the chunks of a video are not those its MDS was made of.
     """
     columns, lines = _read(path, _CHUNK_COLUMNS, _OPTIONAL_CHUNK_COLUMNS)
-    chunks = ChunkScores(**columns)
+    heads = {name: columns.pop(name) for name in spec.STREAMS if name in columns}
+    chunks = ChunkScores(**columns, heads=heads)
     rows = scores.chunk_rows(chunks.video_id, videos.video_id, str(path))
     order = np.lexsort((chunks.chunk, chunks.track, rows))
     double = np.ones(max(len(order) - 1, 0), bool)
@@ -389,7 +390,9 @@ _CHUNK_COLUMNS: dict[str, _Parser] = {
     "label": _as_labels,
     "distance": _as_floats,
 }
-_OPTIONAL_CHUNK_COLUMNS = {"offset_distance": _as_floats_or_empty}
+_OPTIONAL_CHUNK_COLUMNS = dict.fromkeys(
+    ("offset_distance", *spec.STREAMS), _as_floats_or_empty
+)
 
 
 def _read(

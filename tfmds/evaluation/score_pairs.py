@@ -38,10 +38,10 @@ def check_scores(names: Sequence[str]) -> None:
         )
 
 
-def levels(
+def read_thresholds(
     paths: Sequence[str], judged_by: tuple[str, str]
-) -> tuple[float, float] | None:
-    """Values of two threshold files, one for each table; None where there are none.
+) -> list[thresholds.Threshold]:
+    """The thresholds of two tables, none where no files are named.
 
     Raises:
       InputError: One cannot be read, or is one of another score.
@@ -49,7 +49,18 @@ def levels(
     found = [thresholds.read(path) for path in paths]
     for threshold, score in zip(found, judged_by, strict=False):
         threshold.check_score(score)
-    return (found[0].value, found[1].value) if found else None
+    return found
+
+
+def completed(
+    pair: tuple[scores.VideoScores, scores.VideoScores],
+    chosen: Sequence[thresholds.Threshold],
+) -> tuple[scores.VideoScores, scores.VideoScores]:
+    """Both tables with the scores that their thresholds make of others."""
+    first, second = pair
+    if chosen:
+        first, second = chosen[0].completed(first), chosen[1].completed(second)
+    return first, second
 
 
 def names(first: str, second: str) -> tuple[str, str]:

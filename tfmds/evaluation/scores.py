@@ -18,8 +18,34 @@ from tfmds.data import manifest
 MDS = "mds"
 # See `alignment`.
 ALIGNED = "aligned"
+# Mean over the chunks of the probability of fake that a head of the network gives,
+# named as its stream (`spec.STREAMS`).
+VISUAL, AUDIO = "visual", "audio"
+# See `fusion`.
+FUSED = "fused"
 # What a video may be judged by, and its title; higher means more likely fake.
-SCORES = {MDS: "MDS", ALIGNED: "aligned score"}
+SCORES = {
+    MDS: "MDS",
+    ALIGNED: "aligned score",
+    VISUAL: "probability of the visual head",
+    AUDIO: "probability of the audio head",
+    FUSED: "fused score",
+}
+# Those that a model gives; the fused score is made of them.
+MEASURED = (MDS, ALIGNED, VISUAL, AUDIO)
+# Those that are the mean of a value of the chunks.
+MEANS = (MDS, VISUAL, AUDIO)
+# Where a score comes from.
+_HOW_TO_GET = {
+    ALIGNED: "--score=aligned with --model=RUN measures it",
+    **dict.fromkeys(
+        (VISUAL, AUDIO),
+        "tfmds.evaluate --model=RUN writes it where the run trained that head"
+        " (--visual_weight, --audio_weight)",
+    ),
+    FUSED: "its weights are fitted by tfmds.select_threshold --score=fused, and come"
+    " with --threshold=threshold.json",
+}
 # Status of a video that the score file of another detector passes over.
 NO_SCORE = "no_score"
 
@@ -100,7 +126,8 @@ class VideoScores:
         if score not in self.scores:
             raise InputError(
                 f"the videos have no score {score!r}, they have"
-                f" {', '.join(self.scores)}; make scores anew, or choose one of these"
+                f" {', '.join(self.scores)}; choose one of these, or make scores anew:"
+                f" {_HOW_TO_GET.get(score, 'see --help')}"
             )
         return self.scores[score]
 
@@ -113,6 +140,21 @@ class VideoScores:
         lacking = self.scored & np.isnan(self.values(score))
         status = np.where(lacking, NO_SCORE, self.status)
         return dataclasses.replace(self, status=texts(status))
+
+    def of_stream(self, stream: str) -> "VideoScores":
+        """The videos with the truth of one stream as their label.
+
+        Args:
+          stream: A key of `spec.STREAMS`. To it a fake is fake where that stream was
+            forged, and real where only the other was; `spec.UNKNOWN` where the video
+            does not say.
+        """
+        known = (self.label == spec.REAL) | (self.forged != "")
+        parts = (spec.STREAMS[stream], spec.BOTH)
+        is_forged = np.isin(self.forged.astype(str), parts)
+        label = np.where(is_forged, spec.FAKE, spec.REAL)
+        label = np.where(known, label, spec.UNKNOWN).astype(np.int8)
+        return dataclasses.replace(self, label=label)
 
     @classmethod
     def from_chunks(
@@ -132,7 +174,7 @@ class VideoScores:
         more_scores: Mapping[str, Sequence[float]] | None = None,
         forged: Sequence[str] | None = None,
     ) -> "VideoScores":
-        """The MDS of each video by its chunks; the other columns are given.
+        """The means over each video's chunks, `MEANS`; the other columns are given.
 
         Raises:
           InputError: A video that is `ok` has no chunk, one that is not has some, or
@@ -159,11 +201,10 @@ class VideoScores:
             status=statuses,
             chunks=counts,
             scores={
-                MDS: mds(chunks.distance, rows, len(ids)),
-                **{
-                    k: np.asarray(v, np.float64) for k, v in (more_scores or {}).items()
-                },
-            },
+                name: mds(values, rows, len(ids))
+                for name, values in {MDS: chunks.distance, **chunks.heads}.items()
+            }
+            | {k: np.asarray(v, np.float64) for k, v in (more_scores or {}).items()},
             fake_periods=tuples(() if fake_periods is None else fake_periods),
             seconds=np.asarray(() if seconds is None else seconds, np.float64),
             offset_seconds=np.asarray(
@@ -187,6 +228,8 @@ class ChunkScores:
       distance: float64 `[m]`, between the embeddings of picture and sound.
       offset_distance: float64 `[m]`, of the mouth to the voice at the video's own
         offset, see `alignment`; NaN where that is not known.
+      heads: float64 `[m]` by `VISUAL` and `AUDIO`, probability of fake that a head of
+        the network gives; those there are.
     """
 
     video_id: np.ndarray
@@ -196,6 +239,7 @@ class ChunkScores:
     label: np.ndarray
     distance: np.ndarray
     offset_distance: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
+    heads: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.offset_distance):
@@ -209,15 +253,16 @@ class ChunkScores:
         return _select(self, mask)
 
     def judged_by(self, score: str) -> "ChunkScores":
-        """The same with the distances that go with a score of the videos.
+        """The same with what goes with a score of the videos in place of the distance.
 
-        With the aligned score those at the video's own offset, where that is known.
+        With the aligned score the distance at the video's own offset, where that is
+        known; with the score of a head its probability; the distance itself with the
+        MDS and with the fused score.
         """
-        if score != ALIGNED:
-            return self
         unknown = np.isnan(self.offset_distance)
-        distance = np.where(unknown, self.distance, self.offset_distance)
-        return dataclasses.replace(self, distance=distance)
+        at_offset = np.where(unknown, self.distance, self.offset_distance)
+        value = {ALIGNED: at_offset, **self.heads}.get(score, self.distance)
+        return dataclasses.replace(self, distance=value)
 
     @classmethod
     def from_distances(
@@ -229,6 +274,7 @@ class ChunkScores:
         label: Sequence[int],
         distance: Sequence[float],
         offset_distance: Sequence[float] | None = None,
+        heads: Mapping[str, Sequence[float]] | None = None,
     ) -> "ChunkScores":
         """Orders chunks by video, track and time, and numbers them in each track."""
         ids = texts(video_id)
@@ -252,6 +298,9 @@ class ChunkScores:
                 if offset_distance is None
                 else np.asarray(offset_distance, np.float64)[order]
             ),
+            heads={
+                k: np.asarray(v, np.float64)[order] for k, v in (heads or {}).items()
+            },
         )
 
 
@@ -260,7 +309,8 @@ def mds(
 ) -> np.ndarray:
     """Modality dissonance score of videos: the mean distance of the chunks of each.
 
-    Paper, section 3.5: MDS = 1/n sum_t d_t over the n chunks of the video.
+    Paper, section 3.5: MDS = 1/n sum_t d_t over the n chunks of the video. The scores
+    of the heads are the same mean of a head's probabilities.
 
     Args:
       distance: `[m]`, of each chunk.

@@ -13,6 +13,7 @@ from tfmds.common.errors import InputError
 from tfmds.evaluation import calibration, criteria, metrics, scores
 from tfmds.evaluation.bootstrap import CONFIDENCE, Bootstrap, Estimate, group_numbers
 from tfmds.evaluation.calibration import Calibration
+from tfmds.evaluation.fusion import Fusion
 from tfmds.evaluation.localization import Localizer
 from tfmds.evaluation.ranking import Sample
 from tfmds.evaluation.scores import VideoScores
@@ -50,6 +51,9 @@ class Threshold:
       calibration: Probability of being fake by score.
       localizer: How chunk distances become fake periods; None where the split had no
         videos that are forged in a part.
+      fusion: How other scores make the fused one, where this is a threshold of that.
+      heads: By stream, where the score of its head says that the stream was forged;
+        those that tell it on that split at all.
     """
 
     value: float
@@ -67,6 +71,13 @@ class Threshold:
     quantiles: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     calibration: Calibration | None = None
     localizer: Localizer | None = None
+    fusion: Fusion | None = None
+    heads: dict[str, "Threshold"] = dataclasses.field(default_factory=dict)
+
+    @property
+    def made_of(self) -> tuple[str, ...]:
+        """Scores that must be measured of a video that is judged by it."""
+        return self.fusion.names if self.fusion else (self.score,)
 
     @property
     def summary(self) -> str:
@@ -85,6 +96,7 @@ class Threshold:
     def to_json(self) -> dict[str, Any]:
         """Everything a reader needs to judge it."""
         low, high = self.interval or (None, None)
+        heads = {stream: head.to_json() for stream, head in self.heads.items()}
         return {
             "format_version": spec.FORMAT_VERSION,
             "value": self.value,
@@ -103,6 +115,8 @@ class Threshold:
             "calibration": self.calibration and self.calibration.to_json(),
             "localization": self.localizer and self.localizer.to_json(),
             "quantiles": {word: list(q) for word, q in self.quantiles.items()},
+            **({"fusion": self.fusion.to_json()} if self.fusion else {}),
+            **({"heads": heads} if heads else {}),
         }
 
     @classmethod
@@ -114,16 +128,23 @@ class Threshold:
         Raises:
           InputError: It cannot be read, or was chosen on the test split.
         """
+        heads = {}
         if isinstance(fields, dict):
             fields = _with_interval({json_files.VERSION: spec.FORMAT_VERSION} | fields)
             fields["localizer"] = fields.pop("localization", None)
             for name in ("false_positive_rate", "recall"):
                 if isinstance(fields.get(name), dict):
                     fields[name] = _with_interval(fields[name])
+            if isinstance(fields.get("heads"), dict):
+                heads = {
+                    stream: cls.from_json(head, f"{where}, head {stream}")
+                    for stream, head in fields.pop("heads").items()
+                }
         fields = json_files.check_version(
             fields, spec.FORMAT_VERSION, where, "a threshold", _HINT
         )
         threshold = json_files.convert(fields, cls, where, "the threshold", _HINT)
+        threshold = dataclasses.replace(threshold, heads=heads)
         if not np.isfinite(threshold.value):
             raise InputError(
                 f"{where}: value is {threshold.value}, expected a finite number"
@@ -133,8 +154,25 @@ class Threshold:
                 f"{where}: a threshold of the score {threshold.score!r}, expected one"
                 f" of {', '.join(scores.SCORES)}"
             )
+        if (threshold.score == scores.FUSED) != (threshold.fusion is not None):
+            raise InputError(
+                f"{where}: a threshold of the score {threshold.score} with"
+                f" {'' if threshold.fusion else 'no '}weights of the fused score"
+                f" (fusion); they go together. {_HINT}"
+            )
+        for stream, head in threshold.heads.items():
+            if stream not in spec.STREAMS or head.score != stream:
+                raise InputError(
+                    f"{where}: the threshold of the head {stream} is one of the score"
+                    f" {head.score}, expected heads {', '.join(spec.STREAMS)} with"
+                    f" thresholds of their own score. {_HINT}"
+                )
         refuse_test(threshold.split, where)
         return threshold
+
+    def completed(self, videos: VideoScores) -> VideoScores:
+        """The videos with the score that this is of, where it is made of others."""
+        return self.fusion.added_to(videos) if self.fusion else videos
 
     def check_score(self, score: str) -> None:
         """Raises InputError where it is to be applied to another score."""
@@ -248,6 +286,62 @@ def select(
         },
         calibration=calibration.fit(real, fake, calibration_kind),
     )
+
+
+def select_heads(
+    videos: VideoScores, split: str, *, seed: int = 0, where: str = "the scores"
+) -> tuple[dict[str, Threshold], list[str]]:
+    """Chooses where the head of each stream says that its stream was forged.
+
+    At the equal error rate on the truth of the stream. A head that may do no better
+    than chance on that split has no threshold: one whose AUC has an interval down to
+    one half, or where a Mann-Whitney test finds no difference.
+
+    Args:
+      videos: The table of videos.
+      split: Train or validation.
+      seed: Of the bootstrap.
+      where: Names the table in an error.
+
+    Returns:
+      A threshold by stream, of the heads that have one, and why others have none.
+    """
+    # As in `drift`.
+    from scipy import stats
+
+    found, notes = {}, []
+    for stream in spec.STREAMS:
+        if stream not in videos.scores:
+            continue
+        own = videos.of_stream(stream).judged_by(stream)
+        known = own.label != spec.UNKNOWN
+        own = own.select((own.split == split) & own.scored & known)
+        fake = own.label == spec.FAKE
+        if fake.all() or not fake.any():
+            notes.append(
+                f"the {stream} head has no threshold: the {split} split has"
+                f" {fake.sum()} videos whose {spec.STREAMS[stream]} is known to be"
+                f" forged (column forged) and {(~fake).sum()} where it is not"
+            )
+            continue
+        groups, num_groups = group_numbers(own.group, own.video_id)
+        sample = Sample(own.values(stream), fake, groups)
+        bootstrap = Bootstrap.draw(num_groups, seed=seed)
+        auc = dict(metrics.evaluate(sample, bootstrap=bootstrap))["auc"]
+        # Where the classes do not overlap there is no interval.
+        chance = stats.mannwhitneyu(
+            sample.score[fake], sample.score[~fake], alternative="greater"
+        ).pvalue
+        low = auc.interval[0] if auc.interval else 1.0
+        if low <= 0.5 or chance > (1 - CONFIDENCE) / 2:
+            notes.append(
+                f"the {stream} head has no threshold: on {split} its AUC of forged"
+                f" {spec.STREAMS[stream]} is {auc}, which may be chance"
+            )
+            continue
+        head = select(own, split, score=stream, seed=seed, where=where)
+        found[stream] = dataclasses.replace(head, notes=(), quantiles={})
+    return found, notes
 
 
 def write(path: os.PathLike | str, threshold: Threshold) -> None:

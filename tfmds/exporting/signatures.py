@@ -7,19 +7,18 @@ import tensorflow as tf
 
 from tfmds.data import decode, input_pipeline, lags
 from tfmds.exporting import export_info
-from tfmds.models.two_stream import single_streams
-from tfmds.spec import ChunkSpec, ViewConfig
+from tfmds.models.two_stream import fake_probability, single_streams
+from tfmds.spec import STREAMS, ChunkSpec, ViewConfig
 
 
 def answers(outputs: dict[str, Any]) -> dict[str, Any]:
     """The network's outputs as an export gives them."""
-    probability = {
-        f"{stream}_fake_probability": keras.ops.softmax(outputs[f"{stream}_logits"])
-        for stream in ("visual", "audio")
-    }
     return {
         "distance": outputs["distance"],
-        **{name: value[:, 0] for name, value in probability.items()},
+        **{
+            f"{stream}_fake_probability": fake_probability(outputs[f"{stream}_logits"])
+            for stream in STREAMS
+        },
     }
 
 

@@ -24,7 +24,7 @@ from etils import epath
 from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 from tfmds.models.two_stream import TwoStreamConfig, two_stream
-from tfmds.spec import FORMAT_VERSION, ChunkSpec
+from tfmds.spec import FORMAT_VERSION, STREAMS, VIDEO, ChunkSpec
 
 PathLike = os.PathLike | str
 
@@ -164,6 +164,17 @@ def model_id(workdir: PathLike) -> str:
     """Digest of the best weights: tells which model made a score."""
     _config_of_run(workdir)
     return hashlib.sha256(_best_weights(workdir).read_bytes()).hexdigest()[:16]
+
+
+def trained_heads(workdir: PathLike) -> dict[str, str]:
+    """Which heads a run trained, and by whose truth: `spec.OWN` or `spec.VIDEO`.
+
+    By stream. Of an imported network nothing is known, and nothing returned.
+    """
+    recipe = _config_of_run(workdir).get("recipe", {})
+    # Runs of before the setting learned as the paper has it.
+    labels = str(recipe.get("stream_labels", VIDEO))
+    return {s: labels for s in STREAMS if recipe.get(f"{s}_weight")}
 
 
 def _config_of_run(workdir: PathLike) -> dict[str, Any]:

@@ -60,6 +60,11 @@ def two_stream(config: TwoStreamConfig, spec: ChunkSpec | None = None) -> keras.
     return keras.Model({"frames": frames, "mfcc": mfcc}, outputs, name="two_stream")
 
 
+def fake_probability(logits: KerasTensor) -> KerasTensor:
+    """What a head says: the probability of fake, float `[n]` from logits `[n, 2]`."""
+    return ops.softmax(logits)[:, 0]
+
+
 def with_pairwise_distance(model: keras.Model) -> keras.Model:
     """The same network with one more output, for `MismatchLoss`.
 

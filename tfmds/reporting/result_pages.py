@@ -85,6 +85,16 @@ def evaluation_page(
         ),
         confusion=_confusion(evaluation),
         parts=[_part(evaluation, name) for name in names],
+        heads={
+            stream: [
+                _part(evaluation, name.removesuffix("/auc"))
+                for name in evaluation.estimates
+                if name.startswith(f"{stream}/") and name.endswith("/auc")
+            ]
+            for stream in spec.STREAMS
+            if f"{stream}/auc" in evaluation.estimates
+        },
+        score=SCORES[evaluation.score],
         calibration=metrics.titled(estimates, VIDEOS, of=(metrics.OF_PROBABILITY,)),
         no_calibration=(
             "no threshold with a calibration was given"
@@ -186,7 +196,7 @@ def _mistake(
         "label": spec.LABEL_WORDS[int(videos.label[row])],
         "manipulation": videos.manipulation[row],
         "called": called,
-        "mds": float(videos.values(evaluation.score)[row]),
+        "value": float(videos.values(evaluation.score)[row]),
         "forged": forged,
         "tracks": [],
     }

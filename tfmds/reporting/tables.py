@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from tfmds import spec
 from tfmds.evaluation import localization_metrics, metrics
 from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.comparison import Comparison
@@ -67,8 +68,9 @@ def _rows(estimates: Mapping[str, Estimate]) -> Iterator[list[str]]:
     yield ["", "fakes", "reals", *shown]
     for subset in dict.fromkeys(name.rpartition("/")[0] for name in estimates):
         level, _, part = subset.partition("/")
-        title = f"  {part.removeprefix('manipulation=')}" if part else level
-        if level in (VIDEOS, CHUNKS):
+        whole = f"{level} head" if level in spec.STREAMS else level
+        title = f"  {part.removeprefix('manipulation=')}" if part else whole
+        if level in (VIDEOS, CHUNKS, *spec.STREAMS):
             figures = metrics.titled(estimates, subset, (metrics.KEY,))
             counts = [estimates[f"{subset}/{name}"] for name in ("fakes", "reals")]
             cells = [*counts, *(figures.get(name, "-") for name in shown)]

@@ -4,7 +4,7 @@ import dataclasses
 
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
-from tfmds.evaluation.scores import MDS, SCORES
+from tfmds.evaluation.scores import ALIGNED, MDS, SCORES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +28,10 @@ class ScoresConfig:
     score: str = setting(
         MDS,
         "What videos are judged by: mds, the mean distance of mouth and voice at the"
-        " same time, as in the paper; or aligned, how well they fit at the best lag,"
-        " against the video's own mismatches (docs/alignment.md).",
+        " same time, as in the paper; aligned, how well they fit at the best lag,"
+        " against the video's own mismatches (docs/alignment.md); visual or audio, the"
+        " mean probability of fake by that head of the network; or fused, these"
+        " together (docs/streams.md).",
         choices=tuple(SCORES),
     )
     hop: float = setting(
@@ -46,6 +48,11 @@ class ScoresConfig:
             raise InputError(
                 "--mismatches and --hop say how a model scores; with --scores leave"
                 " them out"
+            )
+        if self.mismatches and self.score not in (MDS, ALIGNED):
+            raise InputError(
+                f"--score={self.score} with --mismatches: these are distances of mouths"
+                f" and voices alone; expected {MDS} or {ALIGNED}"
             )
         if self.mismatches and self.hop != 1.0:
             raise InputError(

@@ -7,6 +7,7 @@ They are the easy kind: a forger makes the mouth fit.
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -121,7 +122,7 @@ def score_tracks(
     rng = np.random.default_rng(seed)
     # By name of the new video.
     rows: dict[str, VideoRow] = {}
-    chunks: dict[str, list] = {
+    chunks: dict[str, Any] = {
         name: [] for name in ("video_id", "track", "start_seconds", "distance", "label")
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from tfmds.common.errors import InputError
-from tfmds.evaluation import score_files
+from tfmds.evaluation import score_files, scores
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.scoring.config import ScoresConfig
 
@@ -45,8 +45,13 @@ def find_or_make(
             f" {model} is {model_id}; choose one for this model with python -m"
             " tfmds.select_threshold"
         )
+    score = config.score
+    if threshold is not None and threshold.fusion is not None:
+        # The costly one only where it has a weight.
+        is_aligned = scores.ALIGNED in threshold.made_of
+        score = scores.ALIGNED if is_aligned else scores.MDS
     if config.mismatches:
-        mismatches.score_data_set(model, data_dir, splits, folder, score=config.score)
+        mismatches.score_data_set(model, data_dir, splits, folder, score=score)
     else:
         scorer.score_data_set(
             model,
@@ -54,6 +59,6 @@ def find_or_make(
             splits,
             folder,
             hop_seconds=config.hop,
-            score=config.score,
+            score=score,
         )
     return epath.Path(folder) / score_files.VIDEOS_FILE, model_id

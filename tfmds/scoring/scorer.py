@@ -1,7 +1,7 @@
 """The bridge between wings: a model and a data set become scores."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
@@ -18,13 +18,13 @@ from tfmds.evaluation import epochs, score_files, scores
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models import checkpoints
 from tfmds.models.folding import fold_batch_norm
-from tfmds.models.two_stream import TwoStreamConfig
+from tfmds.models.two_stream import TwoStreamConfig, fake_probability
 from tfmds.scoring import lag_scores
 
 model_id = checkpoints.model_id
 
 _BATCH_SIZE = 32
-_COLUMNS = ("video_id", "track", "start_seconds", "label", "distance")
+_COLUMNS = ("video_id", "track", "start_seconds", "label")
 
 # Frames and MFCC to the network's outputs by name.
 Predict = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
@@ -46,20 +46,28 @@ def predictor(model: keras.Model) -> Predict:
 
 
 def score_chunks(
-    predict: Predict, dataset: tf.data.Dataset, total: int | None = None
+    predict: Predict,
+    dataset: tf.data.Dataset,
+    total: int | None = None,
+    heads: Collection[str] = (),
 ) -> ChunkScores:
-    """Distances of all chunks of `input_pipeline.scoring_dataset`.
+    """Distances and heads' probabilities of all chunks of a `scoring_dataset`.
 
     Args:
       predict: The network as `predictor` gives it.
       dataset: Batches of chunks.
       total: Chunks in all, for a progress bar; none is shown without.
+      heads: Streams whose heads were trained.
     """
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
+    names = (*_COLUMNS, "distance", *heads)
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     with tqdm(total=total, unit="chunk", disable=total is None) as bar:
         for batch in dataset:
-            batch["distance"] = predict(batch["frames"], batch["mfcc"])["distance"]
-            for name in _COLUMNS:
+            outputs = predict(batch["frames"], batch["mfcc"])
+            batch["distance"] = outputs["distance"]
+            for stream in heads:
+                batch[stream] = fake_probability(outputs[f"{stream}_logits"])
+            for name in names:
                 parts[name].append(np.asarray(batch[name]))
             bar.update(len(batch["label"]))
     columns: dict[str, Any] = {
@@ -67,6 +75,7 @@ def score_chunks(
         for name, part in parts.items()
     }
     columns["video_id"] = [x.decode() for x in columns["video_id"]]
+    columns["heads"] = {stream: columns.pop(stream) for stream in heads}
     return ChunkScores.from_distances(**columns)
 
 
@@ -126,8 +135,9 @@ def score_data_set(
       output_dir: Made where it does not exist.
       hop_seconds: From the start of one chunk to that of the next, a multiple of
         0.1; chunks overlap where it is below 1.
-      score: With `aligned` both scores are written, else the MDS alone, which costs a
-        fifth.
+      score: The MDS is written and the scores of the heads that were trained; with
+        `aligned` that too, which costs five times as much, and with `fused` where the
+        chunk spec has lags.
 
     Raises:
       InputError: The model or the data set cannot be used, or they do not fit.
@@ -141,6 +151,7 @@ def score_epochs(
     data_dir: os.PathLike | str,
     split: str,
     output_dir: os.PathLike | str,
+    score: str = scores.MDS,
 ) -> None:
     """Writes `epoch-0001.csv`, ... for each epoch of a run whose checkpoint is kept.
 
@@ -149,6 +160,7 @@ def score_epochs(
       data_dir: The data set.
       split: Which split to score.
       output_dir: Made where it does not exist.
+      score: As for `score_data_set`.
 
     Raises:
       InputError: There is no such checkpoint, or the data set cannot be used.
@@ -159,7 +171,7 @@ def score_epochs(
     folder = epath.Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for epoch, step in ends.items():
-        videos, _ = _score(run, data_dir, [split], step=step)
+        videos, _ = _score(run, data_dir, [split], step=step, score=score)
         score_files.write_videos(folder / epochs.file_name(epoch), videos)
 
 
@@ -188,8 +200,11 @@ def _score(
             ),
             # Only whole seconds are counted beforehand.
             total=sum(row.chunks for row in rows) if hop_seconds == 1 else None,
+            heads=checkpoints.trained_heads(model_path),
         )
-        if score == scores.MDS:
+        if score != scores.ALIGNED and not (
+            score == scores.FUSED and data_set.spec.has_lags
+        ):
             return video_scores(rows, chunks), chunks
         found = lag_scores.measure(model, config.view, data_set.spec, shards)
     chunks = found.with_offset_distance(chunks)

@@ -168,6 +168,10 @@ def _layout() -> layout_pb2.Layout:
                         multiline=multiline(tag=[r"validation/mds_\w+"]),
                     ),
                     layout_pb2.Chart(
+                        title="AUC of the heads, each against its own stream",
+                        multiline=multiline(tag=[r"validation/(visual|audio)_auc$"]),
+                    ),
+                    layout_pb2.Chart(
                         title="Losses by term", multiline=multiline(tag=[r"loss/\w+"])
                     ),
                 ],

@@ -4,8 +4,9 @@ import dataclasses
 
 from tfmds.common import flags
 from tfmds.common.flags import setting
-from tfmds.evaluation.scores import MDS, SCORES
+from tfmds.evaluation.scores import MDS, MEASURED
 from tfmds.models.config import MISMATCH_FORMS
+from tfmds.spec import OWN, VIDEO
 
 OPTIMIZERS = ("adam", "adamw")
 # The learning rate stays, or falls along a cosine to zero at the last step.
@@ -17,7 +18,6 @@ MIRRORED = "mirrored"
 MULTI_WORKER = "multi_worker"
 STRATEGIES = (SINGLE, MIRRORED, MULTI_WORKER)
 # By whose truth the heads learn.
-OWN, VIDEO = "own", "video"
 STREAM_LABELS = (OWN, VIDEO)
 
 
@@ -81,8 +81,9 @@ class TrainingConfig:
         MDS,
         "Score by which validation chooses the best checkpoint. With aligned reals are"
         " told from fakes and from real mouths with another video's voice; it takes"
-        " five times as long to measure.",
-        choices=tuple(SCORES),
+        " five times as long to measure. With visual or audio that head is held"
+        " against its own stream's truth.",
+        choices=MEASURED,
     )
     balance_classes: bool = setting(
         False, "Give real and fake chunks the same weight in sum."

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfmds.common.errors import InputError
+from tfmds.evaluation import scores
 from tfmds.models import checkpoints
 from tfmds.training.board import Board
 from tfmds.training.validation import Validation, write_scores
@@ -25,14 +26,22 @@ Batches = Callable[[int, int], Iterator[Any]]
 TrainStep = Callable[[Any], dict[str, tf.Tensor]]
 
 
-def compared_by(figures: Mapping[str, float]) -> tuple[str, float]:
+def compared_by(
+    figures: Mapping[str, float], best_by: str = scores.MDS
+) -> tuple[str, float]:
     """By what checkpoints are compared, in words, and its value, higher is better.
 
     Without both classes in validation mismatches tell, without reals there the loss.
+
+    Args:
+      figures: Of the last validation and epoch.
+      best_by: Score that is to choose.
     """
     for name, words in (
-        # Measured only where it is to choose.
-        ("validation/aligned_auc", "the highest validation AUC of the aligned score"),
+        (
+            f"validation/{best_by}_auc",
+            f"the highest validation AUC of the {scores.SCORES[best_by]}",
+        ),
         ("validation/auc", "the highest validation AUC"),
         (
             "validation/mismatch_auc",
@@ -65,6 +74,7 @@ class Loop:
       keep_epochs: Last epochs whose checkpoints stay, besides the best.
       is_chief: Whether this process writes and speaks.
       state: Where it stands.
+      best_by: Score that chooses the best checkpoint.
     """
 
     workdir: os.PathLike | str
@@ -79,6 +89,7 @@ class Loop:
     keep_epochs: int
     is_chief: bool
     state: checkpoints.State
+    best_by: str = scores.MDS
 
     def run(self, batches: Batches) -> checkpoints.State:
         """Runs to the end; `batches` answers those of an epoch from a step on."""
@@ -155,7 +166,7 @@ class Loop:
         }
         if result and self.is_chief:
             write_scores(self.workdir, epoch, result.videos)
-        value = compared_by(figures)[1]
+        value = compared_by(figures, self.best_by)[1]
         best = self.state.best_value
         # Among equals the later one has seen more.
         if best is None or value >= best:

@@ -117,7 +117,14 @@ def train(
             )
         )
 
-    validation = Validation(data_set, view, batch.size, model, recipe.best_by)
+    validation = Validation(
+        data_set,
+        view,
+        batch.size,
+        model,
+        recipe.best_by,
+        stream_labels.trained_heads(recipe),
+    )
     if is_chief and (why := validation.without_auc):
         print(
             f"warning: {why}, so no AUC can be had: checkpoints are compared by the AUC"
@@ -140,6 +147,7 @@ def train(
         keep_epochs=running.keep_epochs,
         is_chief=is_chief,
         state=state,
+        best_by=recipe.best_by,
     )
     with integrity.damage_is_named(data_set, ("train", "validation")):
         return loop.run(batches)

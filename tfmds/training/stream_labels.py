@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data.data_set import DataSet
-from tfmds.training.config import OWN, TrainingConfig
+from tfmds.spec import OWN
+from tfmds.training.config import TrainingConfig
 
 # Training chunks (fake, real) by label of the batch, as far as that is known.
 Counts = Mapping[str, tuple[float, float]]
@@ -14,6 +15,12 @@ Counts = Mapping[str, tuple[float, float]]
 def of_head(stream: str, stream_labels: str) -> str:
     """Which label of a batch the head of a stream learns."""
     return f"{stream}_label" if stream_labels == OWN else "label"
+
+
+def trained_heads(recipe: TrainingConfig) -> list[str]:
+    """Streams whose heads a recipe trains."""
+    weights = {"visual": recipe.visual_weight, "audio": recipe.audio_weight}
+    return [stream for stream, weight in weights.items() if weight]
 
 
 def chunk_counts(data_set: DataSet, self_blend: float = 0.0) -> Counts:
@@ -66,19 +73,20 @@ def notes(recipe: TrainingConfig, counts: Counts) -> Iterator[str]:
     """What the heads cannot learn from this data set."""
     if recipe.stream_labels != OWN:
         return
-    weights = {"visual": recipe.visual_weight, "audio": recipe.audio_weight}
-    for stream, part in spec.STREAMS.items():
+    heads = trained_heads(recipe)
+    for stream in heads:
         fake, real = counts[_own(stream)]
-        if weights[stream] and not (fake and real):
+        if not (fake and real):
             yield (
                 f"the {stream} head sees {fake:.0f} forged and {real:.0f} own chunks of"
                 f" its stream, and learns nothing from one kind: no fake says that its"
-                f" {part} is forged (column forged). Use --stream_labels=video, or"
-                f" leave the head out with --{stream}_weight=0"
+                f" {spec.STREAMS[stream]} is forged (column forged). Use"
+                " --stream_labels=video, or leave the head out with"
+                f" --{stream}_weight=0"
             )
     known = sum(counts[_own("visual")])
     unknown = sum(counts["label"]) - known
-    if unknown > 0 and any(weights.values()):
+    if unknown > 0 and heads:
         yield (
             f"{unknown:.0f} of {sum(counts['label']):.0f} training chunks are of fakes"
             " that do not say which stream is forged (column forged): the heads learn"

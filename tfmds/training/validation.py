@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras
@@ -77,7 +77,8 @@ class Result:
     def figures(self) -> dict[str, float]:
         """Each metric of the videos, mean MDS of each class and AUC of mismatches.
 
-        By tag, such as `validation/auc`; those there are.
+        By tag, such as `validation/auc`, those of the heads against their own stream
+        as `validation/visual_auc`; those there are.
         """
         sample = self.evaluation.sample
         figures = {name: e.value for name, e in self._estimates().items()}
@@ -100,11 +101,14 @@ class Result:
 
     def _estimates(self) -> dict[str, Estimate]:
         found = self.evaluation.estimates
-        return {
-            name: found[f"{VIDEOS}/{name}"]
-            for name in metrics.METRICS
-            if f"{VIDEOS}/{name}" in found
+        names = {f"{VIDEOS}/{name}": name for name in metrics.METRICS}
+        names |= {
+            f"{stream}/{one.name}": f"{stream}_{one.name}"
+            for stream in spec.STREAMS
+            for one in metrics.METRICS.values()
+            if one.place == metrics.KEY
         }
+        return {tag: found[name] for name, tag in names.items() if name in found}
 
 
 class Validation:
@@ -116,6 +120,7 @@ class Validation:
       batch_size: Chunks at once.
       model: The network, with the output `pairwise_distance`.
       score: With `aligned` that is measured too, which costs five times as much.
+      heads: Streams whose heads are trained.
     """
 
     def __init__(
@@ -125,7 +130,9 @@ class Validation:
         batch_size: int,
         model: keras.Model,
         score: str = scores.MDS,
+        heads: Collection[str] = (),
     ):
+        self._heads = heads
         self._measure_aligned = None
         self._rows = [row for row in data_set.videos() if row.video.split == SPLIT]
         self._predict = scorer.predictor(model)
@@ -167,7 +174,7 @@ class Validation:
             pairwise.append(outputs["pairwise_distance"].numpy())
             return outputs
 
-        chunks = scorer.score_chunks(predict, self._chunks)
+        chunks = scorer.score_chunks(predict, self._chunks, heads=self._heads)
         videos = scorer.video_scores(self._rows, chunks)
         aligned = None
         if self._measure_aligned:
