@@ -11,7 +11,8 @@ blended  The visual head alone on reals alone, half of them blended over themsel
 
 Prints, for people whom none has seen, the AUC of each kind of fake against reals by the
 probability that the visual head, the audio head and the distance of mouth and voice
-give, with the interval over people. The weights are the last step's: nothing is chosen
+give, with the interval over people; and by how much `own` is above `video`, the same
+people drawn for both. The weights are the last step's: nothing is chosen
 by the people who are judged.
 
 With CLIPS the blended one is also trained on real people: on STARTER, the workdir of
@@ -25,17 +26,22 @@ OUT keeps what each step made: killed, the same command goes on.
 
 import csv
 import dataclasses
+import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.starter import run
+from tfmds import spec
 from tfmds.common import app, flags
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
 from tfmds.data import manifest
 from tfmds.data.data_set import INFO_FILE
 from tfmds.data.manifest import Video
+from tfmds.evaluation import bootstrap, metrics, ranking
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,50 +165,70 @@ def train(
     return workdir
 
 
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """AUC of one kind of fake against all reals.
+
+    Attributes:
+      fakes: How many.
+      reals: How many.
+      values: By score.
+      draws: By score, `[d]`, of people drawn with replacement; the same people for
+        the same videos.
+      people: How many.
+    """
+
+    fakes: int
+    reals: int
+    values: dict[str, float]
+    draws: dict[str, np.ndarray]
+    people: int
+
+    def cells(self, against: "Judged | None" = None) -> str:
+        """Cells of a table: each score with its interval, or less that of another."""
+        found = []
+        for name, value in self.values.items():
+            draws = self.draws[name]
+            if against:
+                value -= against.values[name]
+                draws = draws - against.draws[name]
+            found.append(str(bootstrap.estimate(value, draws, self.people)))
+        return " | ".join([f"{self.fakes} / {self.reals}", *found])
+
+
 def judge(
     workdir: pathlib.Path, data_dir: pathlib.Path, splits: Sequence[str]
-) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
-    """AUC with its interval by score, for each kind of fake of a data set.
-
-    Yields:
-      The kind, how many fakes and how many reals, and the estimates by score.
-    """
-    import numpy as np
-
-    from tfmds import spec
-    from tfmds.evaluation import bootstrap, metrics, ranking
-
+) -> dict[str, Judged]:
+    """Each kind of fake of a data set, by its name."""
     rows, found = score(workdir, data_dir, splits)
+    videos = [row.video for row in rows]
     groups, _ = bootstrap.group_numbers(
-        np.array([row.video.group for row in rows]),
-        np.array([row.video.video_id for row in rows]),
+        np.array([video.group for video in videos]),
+        np.array([video.video_id for video in videos]),
     )
-    fake = np.array([spec.LABELS[row.video.label] == spec.FAKE for row in rows])
-    kinds = np.array([row.video.manipulation for row in rows])
+    fake = np.array([spec.LABELS[video.label] == spec.FAKE for video in videos])
+    kinds = np.array([video.manipulation for video in videos])
+    judged = {}
     for kind in sorted(set(kinds[fake])):
         mask = ~fake | (kinds == kind)
-        of_kind = np.unique(groups[mask], return_inverse=True)[1]
-        draws = bootstrap.Bootstrap.draw(of_kind.max() + 1)
-        estimates = {}
-        for name, values in found.items():
-            sample = ranking.Sample(values[mask], fake[mask], of_kind)
-            value = metrics.auc(ranking.rank(sample))
-            drawn = [metrics.auc(r) for r in draws.rankings(sample, None)]
-            estimates[name] = bootstrap.estimate(
-                float(value), np.concatenate(drawn), of_kind.max() + 1
-            )
-        yield kind, int((fake & mask).sum()), int((~fake).sum()), estimates
+        people, group = np.unique(groups[mask], return_inverse=True)
+        drawn = bootstrap.Bootstrap.draw(len(people))
+        values, draws = {}, {}
+        for name, scores in found.items():
+            sample = ranking.Sample(scores[mask], fake[mask], group)
+            values[name] = float(metrics.auc(ranking.rank(sample)))
+            parts = [metrics.auc(r) for r in drawn.rankings(sample, None)]
+            draws[name] = np.concatenate(parts)
+        fakes = int(fake[mask].sum())
+        judged[kind] = Judged(fakes, int((~fake).sum()), values, draws, len(people))
+    return judged
 
 
 def score(
     workdir: pathlib.Path, data_dir: pathlib.Path, splits: Sequence[str]
 ) -> tuple[list[Any], dict[str, Any]]:
     """Videos with a face and sound, and scores of each: means over its chunks."""
-    import os
-
-    import numpy as np
-
-    from tfmds import spec
+    # What starts TensorFlow, after the flags were read.
     from tfmds.data import input_pipeline
     from tfmds.models import checkpoints
     from tfmds.scoring import scorer
@@ -227,11 +253,11 @@ def score(
     return rows, dict(zip(names, means.T.astype(np.float64), strict=True))
 
 
-def show(title: str, found: Iterator[tuple[str, int, int, dict[str, Any]]]) -> None:
-    """Prints the lines of one model."""
-    for kind, fakes, reals, estimates in found:
-        cells = " | ".join(map(str, estimates.values()))
-        print(f"| {title} | {kind} | {fakes} / {reals} | {cells} |", flush=True)
+def show(title: str, judged: dict[str, Judged], *against: dict[str, Judged]) -> None:
+    """Prints the lines of one model, or by how much they are above another's."""
+    for kind, one in judged.items():
+        cells = one.cells(*(other[kind] for other in against))
+        print(f"| {title} | {kind} | {cells} |", flush=True)
 
 
 def main(config: StreamsConfig) -> None:
@@ -256,9 +282,12 @@ def main(config: StreamsConfig) -> None:
         runs["blended, clips"] = train(config, data, root / "blended_clips", *_OF_REALS)
     print("\n| trained | judged | kind | fakes / reals | visual | audio | MDS |")
     print("|---|---|---|---|---|---|---|")
+    found = {}
     for name, workdir in runs.items():
         for people, (data_dir, splits) in judged.items():
-            show(f"{name} | {people}", judge(workdir, data_dir, splits))
+            one = found[name, people] = judge(workdir, data_dir, splits)
+            show(f"{name} | {people}", one)
+    show("own - video | drawn", found["own", "drawn"], found["video", "drawn"])
 
 
 if __name__ == "__main__":

@@ -28,15 +28,20 @@ def scored(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["face_swap", "lip_sync"])
 def test_each_kind_of_fake_is_judged_against_all_reals(scored, kind):
-    lines = {line[0]: line[1:] for line in streams.judge("run", "data", ["test"])}
+    judged = streams.judge("run", "data", ["test"])[kind]
     mask = np.array([k in ("", kind) for k in KINDS])
-    fakes, reals, estimates = lines[kind]
-    assert (fakes, reals) == (KINDS.count(kind), 15)
+    assert (judged.fakes, judged.reals, judged.people) == (KINDS.count(kind), 15, 5)
     for name, values in scored.items():
         expected = roc_auc_score(np.array(KINDS)[mask] != "", values[mask])
-        assert estimates[name].value == pytest.approx(expected)
-        low, high = estimates[name].interval
+        assert judged.values[name] == pytest.approx(expected)
+        low, high = np.quantile(judged.draws[name], [0.025, 0.975])
         assert low < expected < high
+
+
+def test_a_model_differs_from_itself_by_nothing_whoever_is_drawn(scored):
+    first = streams.judge("run", "data", ["test"])["face_swap"]
+    again = streams.judge("run", "data", ["test"])["face_swap"]
+    assert first.cells(again) == "10 / 15 | 0.00 | 0.00"
 
 
 def test_networks_of_reals_see_no_fakes_and_no_one_to_test(tmp_path, monkeypatch):
