@@ -18,6 +18,7 @@ this one, --rounds times, so that what else the machine does disturbs both.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import pathlib
@@ -30,22 +31,30 @@ import time
 
 import av
 import psutil
-from absl import flags
 
 from tfmds.common import app
 from tfmds.common.errors import InputError
+from tfmds.common.flags import setting
 from tfmds.detection import inputs
 from tfmds.exporting import export_info
 
-_MODEL = flags.DEFINE_string("model", None, "A folder that tfmds.export wrote.")
-_FOLDER = flags.DEFINE_string("folder", None, "Judge all videos in this folder.")
-_WORKERS = flags.DEFINE_integer("num_workers", 2, "As of tfmds.detect, for --folder.")
-_OTHER = flags.DEFINE_string("other", None, "Another tree, to be compared with this.")
-_ROUNDS = flags.DEFINE_integer("rounds", 2, "How often each tree judges.")
-_TENSORFLOW = flags.DEFINE_bool(
-    "tensorflow", False, "Judge by the same model in TensorFlow, too."
-)
 _TIMES = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectionBenchmarkConfig:
+    """What is judged, by what."""
+
+    model: str | None = setting(None, "A folder that tfmds.export wrote.")
+    folder: str | None = setting(None, "Judge all videos in this folder.")
+    num_workers: int = setting(2, "As of tfmds.detect, for --folder.", low=1)
+    other: str | None = setting(None, "Another tree, to be compared with this.")
+    rounds: int = setting(2, "How often each tree judges.", low=1)
+    tensorflow: bool = setting(False, "Judge by the same model in TensorFlow, too.")
+
+    @property
+    def trees(self) -> list[str]:
+        return [os.getcwd(), *([os.path.abspath(self.other)] if self.other else [])]
 
 
 def run(tree: str, *words: str) -> tuple[float, float, float]:
@@ -64,14 +73,16 @@ def run(tree: str, *words: str) -> tuple[float, float, float]:
     return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3
 
 
-def judge_folder(tree: str, model: list[str]) -> tuple[float, float, float, float]:
+def judge_folder(
+    tree: str, model: list[str], folder: str, num_workers: int
+) -> tuple[float, float, float, float]:
     """Seconds until the first row and to the end, CPU seconds, and peak PSS in MB."""
     began = time.perf_counter()
     words = [
         *model,
-        f"--num_workers={_WORKERS.value}",
+        f"--num_workers={num_workers}",
         "--csv",
-        os.path.abspath(_FOLDER.value),
+        os.path.abspath(folder),
     ]
     run = psutil.Popen(
         [sys.executable, "-m", "tfmds.detect", *words],
@@ -99,15 +110,17 @@ def judge_folder(tree: str, model: list[str]) -> tuple[float, float, float, floa
     return first, seconds, usage.ru_utime + usage.ru_stime, peak / 1e6
 
 
-def compare(model: list[str], trees: list[str]) -> None:
+def compare(model: list[str], config: DetectionBenchmarkConfig, folder: str) -> None:
     """Prints a row for each run over the folder."""
-    count = len(inputs.find_videos(_FOLDER.value))
+    count = len(inputs.find_videos(folder))
     print("| tree | first row, s | videos an hour | CPU seconds | peak PSS, MB |")
     print("| --- | --- | --- | --- | --- |")
     before = 0.0
-    for _ in range(_ROUNDS.value):
-        for tree in trees:
-            first, seconds, cpu, peak = judge_folder(tree, model)
+    for _ in range(config.rounds):
+        for tree in config.trees:
+            first, seconds, cpu, peak = judge_folder(
+                tree, model, folder, config.num_workers
+            )
             print(
                 f"| {tree} | {first:.1f} | {3600 * count / seconds:.0f} |"
                 f" {cpu - before:.0f} | {peak:.0f} |",
@@ -131,7 +144,9 @@ def cost(
     return once, tuple(each)
 
 
-def compare_videos(models: dict[str, list[str]], trees: list[str]) -> None:
+def compare_videos(
+    models: dict[str, list[str]], config: DetectionBenchmarkConfig
+) -> None:
     """Prints a row for each video, model, tree and round."""
     print("| video | seconds | judged by | clock (CPU) s | start-up | a second | MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -140,10 +155,10 @@ def compare_videos(models: dict[str, list[str]], trees: list[str]) -> None:
             length = container.duration / av.time_base
             stream = container.streams.video[0]
             size = f"{stream.width}x{stream.height}"
-        for _ in range(_ROUNDS.value):
-            for (name, model), tree in itertools.product(models.items(), trees):
+        for _ in range(config.rounds):
+            for (name, model), tree in itertools.product(models.items(), config.trees):
                 once, each = cost(tree, model, path)
-                told = name if len(trees) == 1 else f"{name}, {tree}"
+                told = name if len(config.trees) == 1 else f"{name}, {tree}"
                 print(
                     f"| {size} | {length:.1f} | {told} |"
                     f" {once[0]:.1f} ({once[1]:.1f}) |"
@@ -154,17 +169,16 @@ def compare_videos(models: dict[str, list[str]], trees: list[str]) -> None:
                 )
 
 
-def main() -> None:
+def main(config: DetectionBenchmarkConfig) -> None:
     """Prints a table."""
-    given = os.path.abspath(_MODEL.value) if _MODEL.value else None
+    given = os.path.abspath(config.model) if config.model else None
     model = [f"--model={given}"] if given else []
-    trees = [os.getcwd(), *([os.path.abspath(_OTHER.value)] if _OTHER.value else [])]
-    if _FOLDER.value:
-        compare(model, trees)
+    if config.folder:
+        compare(model, config, config.folder)
         return
     with tempfile.TemporaryDirectory() as folder:
         models = {"as it is": model}
-        if _TENSORFLOW.value:
+        if config.tensorflow:
             copy = os.path.join(folder, "model", "1")
             shutil.copytree(
                 export_info.find(given),
@@ -172,7 +186,7 @@ def main() -> None:
                 ignore=shutil.ignore_patterns(*export_info.LIGHT_FILES),
             )
             models["TensorFlow"] = [f"--model={os.path.dirname(copy)}"]
-        compare_videos(models, trees)
+        compare_videos(models, config)
 
 
 if __name__ == "__main__":

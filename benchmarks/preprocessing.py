@@ -30,10 +30,10 @@ from typing import Any
 
 import numpy as np
 import psutil
-from absl import flags
 
 from tests import media as make
 from tfmds.common import app
+from tfmds.common.flags import setting
 from tfmds.data import data_set, manifest
 from tfmds.preprocessing import (
     crops,
@@ -49,13 +49,18 @@ from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.picture import Picture
 from tfmds.spec import ChunkSpec
 
-_CLIP = flags.DEFINE_string("clip", None, "A video to take the time of.")
-_RUNS = flags.DEFINE_integer("runs", 5, "How often; the quickest counts.")
-_CLIPS_DIR = flags.DEFINE_string("clips_dir", None, "Clips to compare tracks on.")
-_STRIDE = flags.DEFINE_integer(
-    "stride", 1, "The comparison looks at each k-th frame.", lower_bound=1
-)
-_OTHER = flags.DEFINE_string("other", None, "Another tree, to be compared with this.")
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreprocessingBenchmarkConfig:
+    """Which recordings are read, and how often."""
+
+    clip: str | None = setting(None, "A video to take the time of.")
+    runs: int = setting(5, "How often; the quickest counts.", low=1)
+    clips_dir: str | None = setting(None, "Clips to compare tracks on.")
+    stride: int = setting(1, "The comparison looks at each k-th frame.", low=1)
+    other: str | None = setting(None, "Another tree, to be compared with this.")
+
+
 _OPTIONS = PreprocessingConfig()
 # The smallest wanted face has so many pixels for the package, which finds 20.
 _REFERENCE_FACE = 40
@@ -358,16 +363,16 @@ def agreement(
     return rows
 
 
-def main() -> None:
+def main(config: PreprocessingBenchmarkConfig) -> None:
     rows: list[tuple[str, ...]] = []
-    trees = [os.getcwd(), *([_OTHER.value] if _OTHER.value else [])]
-    if _CLIP.value:
-        rows += time_of(_CLIP.value, _RUNS.value)
-        rows += memory_of(_CLIP.value, "this clip")
+    trees = [os.getcwd(), *([os.path.abspath(config.other)] if config.other else [])]
+    if config.clip:
+        rows += time_of(config.clip, config.runs)
+        rows += memory_of(config.clip, "this clip")
         with tempfile.TemporaryDirectory() as folder:
             rows += memory_of(large_clip(folder), "4K")
-    if _CLIPS_DIR.value:
-        rows += agreement(_CLIPS_DIR.value, _STRIDE.value, trees)
+    if config.clips_dir:
+        rows += agreement(config.clips_dir, config.stride, trees)
     width = max(map(len, rows), default=2)
     names = ["what", "measured", "other tree"][:width]
     print("|", " | ".join(names), "|\n|", " | ".join(["---"] * width), "|")
