@@ -135,7 +135,7 @@ class PreprocessingConfig(MediaTracks):
         low=1,
         high=1_000_000,
     )
-    # At 1080p one needs some 1300, of which 950 for the detector.
+    # At 1080p one needs some 900, of which 300 before it has a video.
     max_memory_mb: int = setting(
         0,
         "What the process that reads a video may allocate; 0: no limit.",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tfmds.preprocessing.isolation import IsolatedTrackReader, Stated
 
 # What a process that reads videos takes before it has one, in MB.
-_READER_MB = 1000
+_READER_MB = 300
 # Who asks the service something waits; who uploaded a video waits anyway.
 _NICENESS = 5
 
