@@ -26,10 +26,8 @@ OUT keeps what each step made: killed, the same command goes on.
 
 import csv
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -42,6 +40,7 @@ from tfmds.data import manifest
 from tfmds.data.data_set import INFO_FILE
 from tfmds.data.manifest import Video
 from tfmds.evaluation import bootstrap, metrics, ranking
+from tfmds.evaluation.scores import MDS, VideoScores
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -187,8 +186,11 @@ class Judged:
     def cells(self, against: "Judged | None" = None) -> str:
         """Cells of a table: each score with its interval, or less that of another."""
         found = []
-        for name, value in self.values.items():
-            draws = self.draws[name]
+        for name in (*spec.STREAMS, MDS):
+            if name not in self.values:
+                found.append("-")
+                continue
+            value, draws = self.values[name], self.draws[name]
             if against:
                 value -= against.values[name]
                 draws = draws - against.draws[name]
@@ -196,25 +198,17 @@ class Judged:
         return " | ".join([f"{self.fakes} / {self.reals}", *found])
 
 
-def judge(
-    workdir: pathlib.Path, data_dir: pathlib.Path, splits: Sequence[str]
-) -> dict[str, Judged]:
-    """Each kind of fake of a data set, by its name."""
-    rows, found = score(workdir, data_dir, splits)
-    videos = [row.video for row in rows]
-    groups, _ = bootstrap.group_numbers(
-        np.array([video.group for video in videos]),
-        np.array([video.video_id for video in videos]),
-    )
-    fake = np.array([spec.LABELS[video.label] == spec.FAKE for video in videos])
-    kinds = np.array([video.manipulation for video in videos])
+def judge(videos: VideoScores) -> dict[str, Judged]:
+    """Each kind of fake among scored videos, by its name."""
+    groups, _ = bootstrap.group_numbers(videos.group, videos.video_id)
+    fake = videos.label == spec.FAKE
     judged = {}
-    for kind in sorted(set(kinds[fake])):
-        mask = ~fake | (kinds == kind)
+    for kind in sorted(set(videos.manipulation[fake])):
+        mask = ~fake | (videos.manipulation == kind)
         people, group = np.unique(groups[mask], return_inverse=True)
         drawn = bootstrap.Bootstrap.draw(len(people))
         values, draws = {}, {}
-        for name, scores in found.items():
+        for name, scores in videos.scores.items():
             sample = ranking.Sample(scores[mask], fake[mask], group)
             values[name] = float(metrics.auc(ranking.rank(sample)))
             parts = [metrics.auc(r) for r in drawn.rankings(sample, None)]
@@ -226,8 +220,8 @@ def judge(
 
 def score(
     workdir: pathlib.Path, data_dir: pathlib.Path, splits: Sequence[str]
-) -> tuple[list[Any], dict[str, Any]]:
-    """Videos with a face and sound, and scores of each: means over its chunks."""
+) -> VideoScores:
+    """Videos with a face and sound, and what the last step's weights say of them."""
     # What starts TensorFlow, after the flags were read.
     from tfmds.data import input_pipeline
     from tfmds.models import checkpoints
@@ -235,22 +229,21 @@ def score(
 
     step = checkpoints.latest_state(workdir).step
     data, model, config = scorer.load(workdir, data_dir, step)
-    predict = scorer.predictor(model)
-    chunks: dict[str, list[tuple[float, ...]]] = {}
-    shards = [os.fspath(p) for split in splits for p in data.shards(split)]
-    for batch in input_pipeline.scoring_dataset(shards, data.spec, config.view):
-        output = predict(batch["frames"], batch["mfcc"])
-        columns = [
-            1 / (1 + np.exp(logits[:, spec.REAL] - logits[:, spec.FAKE]))
-            for logits in (output[f"{s}_logits"].numpy() for s in spec.STREAMS)
-        ]
-        columns.append(output["distance"].numpy())
-        for name, *values in zip(batch["video_id"].numpy(), *columns, strict=True):
-            chunks.setdefault(name.decode(), []).append(tuple(values))
-    rows = [row for row in data.videos() if row.video.video_id in chunks]
-    means = np.array([np.mean(chunks[row.video.video_id], 0) for row in rows])
-    names = (*spec.STREAMS, "mds")
-    return rows, dict(zip(names, means.T.astype(np.float64), strict=True))
+    shards = data.shard_files(*splits)
+    heads = checkpoints.trained_heads(workdir)
+    chunks = scorer.score_chunks(
+        scorer.predictor(model),
+        input_pipeline.scoring_dataset(shards, data.spec, config.view),
+        heads=heads,
+    )
+    rows = [row for row in data.videos() if row.video.split in splits]
+    videos = scorer.video_scores(rows, chunks)
+    # One head alone: the distance was not trained.
+    if set(heads) != set(spec.STREAMS):
+        videos = dataclasses.replace(
+            videos, scores={n: videos.scores[n] for n in heads}
+        )
+    return videos.select(videos.scored)
 
 
 def show(title: str, judged: dict[str, Judged], *against: dict[str, Judged]) -> None:
@@ -285,7 +278,7 @@ def main(config: StreamsConfig) -> None:
     found = {}
     for name, workdir in runs.items():
         for people, (data_dir, splits) in judged.items():
-            one = found[name, people] = judge(workdir, data_dir, splits)
+            one = found[name, people] = judge(score(workdir, data_dir, splits))
             show(f"{name} | {people}", one)
     show("own - video | drawn", found["own", "drawn"], found["video", "drawn"])
 
