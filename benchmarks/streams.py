@@ -267,19 +267,20 @@ def main(config: StreamsConfig) -> None:
         "own": train(config, drawn, root / "own", "--stream_labels=own"),
         "blended": train(config, reals, root / "blended", *_OF_REALS),
     }
-    judged = {"drawn": (drawn, ("validation", "test"))}
+    data_sets = {"drawn": (drawn, ("validation", "test"))}
+    pairs = [(name, "drawn") for name in runs]
     if config.clips:
-        clips = judged_clips(config, root / "clips")
-        judged["clips"] = (clips, ("test",))
+        data_sets["clips"] = (judged_clips(config, root / "clips"), ("test",))
         data = pathlib.Path(config.starter) / "data"
-        runs["blended, clips"] = train(config, data, root / "blended_clips", *_OF_REALS)
+        of_clips = "blended, clips"
+        runs[of_clips] = train(config, data, root / "blended_clips", *_OF_REALS)
+        pairs += [("blended", "clips"), (of_clips, "drawn"), (of_clips, "clips")]
     print("\n| trained | judged | kind | fakes / reals | visual | audio | MDS |")
     print("|---|---|---|---|---|---|---|")
     found = {}
-    for name, workdir in runs.items():
-        for people, (data_dir, splits) in judged.items():
-            one = found[name, people] = judge(score(workdir, data_dir, splits))
-            show(f"{name} | {people}", one)
+    for name, people in pairs:
+        found[name, people] = judge(score(runs[name], *data_sets[people]))
+        show(f"{name} | {people}", found[name, people])
     show("own - video | drawn", found["own", "drawn"], found["video", "drawn"])
 
 
