@@ -125,7 +125,7 @@ def read_clips(config: AlignmentConfig) -> Iterator[tuple[pathlib.Path, str]]:
 
 def embedder(path: str | None) -> Callable[[pathlib.Path, str], Voiced | None]:
     """Reads a video; gives its longest face, None where there is none."""
-    model, network, chunk_spec, _ = saved_model.read_network(
+    model, network, chunk_spec, *_ = saved_model.read_network(
         path or export_info.find(None)
     )
     see, hear = (tf.function(m, reduce_retracing=True) for m in single_streams(model))

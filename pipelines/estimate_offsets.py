@@ -73,7 +73,7 @@ def main(config: OffsetsConfig) -> None:
 
     data_set = DataSet.load(config.data_dir)
     name = config.model or os.fspath(export_info.find(None))
-    model, network, spec, _ = saved_model.read_network(name)
+    model, network, spec, *_ = saved_model.read_network(name)
     # Crops of any size are scaled to what the network takes.
     spec = dataclasses.replace(spec, crop_size=data_set.spec.crop_size)
     spec.check_same(data_set.spec, f"the model {name}", config.data_dir)

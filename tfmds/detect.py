@@ -7,7 +7,8 @@ chunks are sent to TensorFlow Serving or tfmds.serve instead of loading a model.
 
 A verdict is `real`, `fake`, `out_of_step` (mouth and voice fit, but the sound is early
 or late by more than recordings are) or `cannot_tell` (too little of a mouth with its
-voice). docs/alignment.md says what they are worth.
+voice). docs/alignment.md says what they are worth. A model that was trained to tell a
+forged picture from a forged voice says too which looks forged (docs/streams.md).
 
 Exit codes: 0 all judged and none called fake, 1 at least one called fake or out of
 step, 2 bad input, 3 at least one could not be judged or told.
@@ -44,8 +45,9 @@ def main(config: DetectConfig) -> int:
             "threshold": info.threshold.value,
             "hop": config.hop,
             "tracks": config.tracks,
-            # Left out where none was chosen: runs of before go on.
+            # Left out where there is nothing: runs of before go on.
             **config.chosen_tracks,
+            **info.head_levels,
         }
         run = results.Results(config.output_dir, made_by)
         outcomes = {p: run.outcomes[p] for p in paths if p in run.outcomes}

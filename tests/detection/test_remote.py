@@ -56,7 +56,7 @@ def test_a_model_tells_what_it_is_and_answers_distances(
     model = remote.connect(server.url)
     info = export_info.read_info(export_info.find(export_dir))
     assert (model.spec, model.threshold) == (info.spec, info.threshold)
-    assert model.distances([b"\xff", b""]).tolist() == [0.5, 0.25]
+    assert model.score([b"\xff", b""])["distance"].tolist() == [0.5, 0.25]
     path, headers, body = server.asked[-1]
     assert path == "/v1/models/mds:predict"
     assert headers["Authorization"] == "Bearer secret"
@@ -88,4 +88,4 @@ def test_an_answer_that_is_none_is_refused(server, about, distance):
     server.answers.append((200, {"outputs": {"distance": distance}}))
     model = remote.connect(server.url)
     with pytest.raises(InputError, match="no distance for each of 2 chunks"):
-        model.distances([b"", b""])
+        model.score([b"", b""])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.evaluation.lag_samples import record
 from tfmds.evaluation import alignment
 from tfmds.evaluation.calibration import Calibration
+from tfmds.evaluation.fusion import FusedInput, Fusion
 from tfmds.evaluation.judgement import (
     JudgedChunk,
     SkippedTrack,
@@ -222,3 +223,89 @@ class TestByTheAlignedScore:
         found = self.judge(0.08, None)
         fields = json.loads(json.dumps(found.to_json()))
         assert VideoJudgement.from_json(fields, found.threshold) == found
+
+
+def by_heads(visual, audio, told=("visual", "audio"), thresholds=("visual", "audio")):
+    chunks = tuple(
+        JudgedChunk(0, float(at), 0.2, heads={"visual": v, "audio": a})
+        for at, (v, a) in enumerate(zip(visual, audio, strict=True))
+    )
+    levels = {"visual": 0.6, "audio": 0.3}
+    heads = {s: Threshold(levels[s], score=s) for s in thresholds}
+    threshold = Threshold(0.5, heads=heads)
+    return VideoJudgement("a.mp4", "ok", threshold, chunks=chunks, told_streams=told)
+
+
+@pytest.mark.parametrize(
+    ("visual", "audio", "said"),
+    [
+        # Means of 0.7 and 0.2 against 0.6 and 0.3.
+        ((0.5, 0.9), (0.1, 0.3), "By itself, the picture looks forged; the voice does"),
+        ((0.1, 0.9), (0.6, 0.8), "By itself, the voice looks forged; the picture does"),
+        ((0.6, 0.6), (0.9, 0.9), "By themselves, picture and voice both look forged."),
+        ((0.1, 0.1), (0.0, 0.1), "By themselves, neither picture nor voice looks"),
+    ],
+)
+def test_a_video_says_which_stream_looks_forged(visual, audio, said):
+    found = by_heads(visual, audio)
+    assert found.verdict == "real"
+    assert found.explanation.startswith(f"The MDS is 0.200, below 0.500. {said}")
+    fields = found.to_json()["streams"]
+    for stream, values, level in (("visual", visual, 0.6), ("audio", audio, 0.3)):
+        mean = sum(values) / 2
+        assert fields[stream]["fake_probability"] == pytest.approx(mean)
+        assert fields[stream]["looks_forged"] == (mean >= level)
+
+
+def test_one_head_alone_says_nothing_of_the_other_stream():
+    found = by_heads((0.9,), (0.9,), thresholds=("visual",))
+    said = "By itself, the picture looks forged; nothing is said of the voice."
+    assert found.streams_in_words == said
+    # Its probability is there, without a claim.
+    fields = found.to_json()["streams"]["audio"]
+    assert fields == {
+        "part": "sound",
+        "fake_probability": 0.9,
+        "threshold": None,
+        "looks_forged": None,
+    }
+    found = by_heads((0.1,), (0.9,), thresholds=("visual",))
+    assert "the picture does not look forged; nothing" in found.streams_in_words
+
+
+def test_a_model_that_was_not_trained_to_tell_claims_nothing():
+    found = by_heads((0.9,), (0.9,), told=())
+    assert found.looks_forged == {}
+    assert found.explanation == "The MDS is 0.200, below 0.500."
+    assert found.to_json()["streams"] == {}
+
+
+def test_what_the_streams_look_like_is_read_back():
+    found = by_heads((0.5, 0.9), (0.1, 0.3))
+    fields = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    again = VideoJudgement.from_json(fields, found.threshold)
+    assert again.to_json() == found.to_json()
+    assert again.looks_forged == {"visual": True, "audio": False}
+
+
+def test_a_head_or_a_fused_score_can_be_what_a_video_is_judged_by():
+    chunks = by_heads((0.5, 0.9), (0.1, 0.3)).chunks
+    found = VideoJudgement("a.mp4", "ok", Threshold(0.6, score="visual"), chunks=chunks)
+    assert found.value == pytest.approx(0.7)
+    assert found.verdict == "fake"
+    assert found.suspicious_periods == ((1.0, 2.0),)
+    assert "probability of the visual head is 0.700, at or above" in found.explanation
+    fusion = Fusion(
+        (FusedInput("mds", 0.1, 0.1, 1.0), FusedInput("visual", 0.5, 0.4, 2.0)), -1.5
+    )
+    threshold = Threshold(0.4, score="fused", fusion=fusion)
+    found = VideoJudgement("a.mp4", "ok", threshold, chunks=chunks)
+    # (0.2 - 0.1) / 0.1 + 2 (0.7 - 0.5) / 0.4 - 1.5
+    assert found.value == pytest.approx(0.5)
+    assert found.verdict == "fake"
+    assert found.level is None
+    assert found.suspicious_periods == ((0.0, 2.0),)
+    bare = [dataclasses.replace(c, heads={}) for c in chunks]
+    found = VideoJudgement("a.mp4", "ok", threshold, chunks=tuple(bare))
+    assert found.verdict == "cannot_tell"
+    assert found.explanation == "Cannot tell: there is no fused score."

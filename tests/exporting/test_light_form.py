@@ -23,7 +23,7 @@ def test_it_gives_what_the_saved_model_gives(export_dir):
         tracks.record(tracks.video("c"), num_frames=30, seed=seed) for seed in range(3)
     ]
     np.testing.assert_allclose(
-        light.distances(chunks), full.distances(chunks), atol=1e-4
+        light.score(chunks)["distance"], full.score(chunks)["distance"], atol=1e-4
     )
     pairs = zip(light.lags(RECORDS), full.lags(RECORDS), strict=True)
     for (starts, found), (expected_starts, expected) in pairs:

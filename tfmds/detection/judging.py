@@ -29,7 +29,7 @@ _BATCH_SIZE = 8
 
 
 class Model(Protocol):
-    """What is asked for distances: `exporting.ExportedModel`, `remote.RemoteModel`."""
+    """What is asked for scores: `exporting.ExportedModel`, `remote.RemoteModel`."""
 
     @property
     def spec(self) -> ChunkSpec:
@@ -47,8 +47,12 @@ class Model(Protocol):
     def has_lags(self) -> bool:
         """Whether it can tell distances by lag."""
 
-    def distances(self, examples: Sequence[bytes]) -> np.ndarray:
-        """Distance of each track record of one chunk, float `[n]`."""
+    @property
+    def told_streams(self) -> tuple[str, ...]:
+        """Streams that it was trained to tell forged from own."""
+
+    def score(self, examples: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Of track records of one chunk each, see `export_info.chunk_scores`."""
 
     def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:
         """Distances by lag of each track record, where the model `has_lags`."""
@@ -62,13 +66,14 @@ class SharedModel:
         self.threshold = model.threshold
         self.model_id = model.model_id
         self.has_lags = model.has_lags
+        self.told_streams = model.told_streams
         self._model = model
         self._lock = threading.Lock()
 
-    def distances(self, examples: Sequence[bytes]) -> np.ndarray:
-        """Distance of each track record of one chunk, float `[n]`."""
+    def score(self, examples: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Of track records of one chunk each, see `export_info.chunk_scores`."""
         with self._lock:
-            return self._model.distances(examples)
+            return self._model.score(examples)
 
     def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:
         """Distances by lag of each track record, where the model `has_lags`."""
@@ -143,7 +148,8 @@ def judge_tracks(
     chunks: list[JudgedChunk] = []
     left_out: list[JudgedChunk] = []
     # Five times as many mouths go through the network: only who needs it pays.
-    measured = _Lags(model) if model.threshold.score == scores.ALIGNED else None
+    by_lags = scores.ALIGNED in model.threshold.made_of
+    measured = _Lags(model) if by_lags else None
     for segment in reader:
         if not tracks.may_take(segment.track):
             left_out += [c for c, _ in _cut(segment, model.spec, hop_frames)]
@@ -175,6 +181,7 @@ def judge_tracks(
         model_id=model.model_id,
         chunk_seconds=model.spec.seconds,
         evidence=evidence,
+        told_streams=model.told_streams,
     )
 
 
@@ -235,14 +242,17 @@ class _Lags:
 def _judge_segment(
     model: Model, segment: records.TrackSegment, hop_frames: int
 ) -> Iterator[JudgedChunk]:
-    by_lags = model.threshold.score == scores.ALIGNED
+    by_lags = scores.ALIGNED in model.threshold.made_of
     motion = _mouth_motion(segment) if by_lags else None
     cut = list(_cut(segment, model.spec, hop_frames, motion))
     for first in range(0, len(cut), _BATCH_SIZE):
         batch = cut[first : first + _BATCH_SIZE]
-        distances = model.distances([record for _, record in batch])
-        for (chunk, _), distance in zip(batch, distances, strict=True):
-            yield dataclasses.replace(chunk, distance=float(distance))
+        found = model.score([record for _, record in batch])
+        distances = found.pop("distance")
+        for row, (chunk, _) in enumerate(batch):
+            heads = {stream: float(values[row]) for stream, values in found.items()}
+            distance = float(distances[row])
+            yield dataclasses.replace(chunk, distance=distance, heads=heads)
 
 
 def _cut(

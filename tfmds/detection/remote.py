@@ -18,7 +18,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from tfmds.common.errors import InputError
-from tfmds.exporting.export_info import LAGS, DistancesByLag, ExportInfo, split_lags
+from tfmds.exporting.export_info import (
+    LAGS,
+    DistancesByLag,
+    ExportInfo,
+    chunk_scores,
+    split_lags,
+)
 
 # Environment variable with the token of a server that asks for one.
 TOKEN = "TFMDS_TOKEN"
@@ -50,8 +56,8 @@ class RemoteModel(ExportInfo):
     url: str
     session: requests.Session
 
-    def distances(self, examples: Sequence[bytes]) -> np.ndarray:
-        """Distance of each track record of one chunk, float `[n]`.
+    def score(self, examples: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Of track records of one chunk each, see `export_info.chunk_scores`.
 
         Raises:
           InputError: The server does not answer, or not as it should.
@@ -59,15 +65,18 @@ class RemoteModel(ExportInfo):
         encoded = [{"b64": base64.b64encode(record).decode()} for record in examples]
         answer = _predict(self.session, self.url, "examples", {"examples": encoded})
         try:
-            distances = np.array(answer["distance"], float)
+            found = chunk_scores(answer, self.asked_heads)
         except (KeyError, TypeError, ValueError):
-            distances = np.zeros(0)
-        if distances.shape != (len(examples),) or not np.isfinite(distances).all():
+            found = {"distance": np.zeros(0)}
+        if any(
+            values.shape != (len(examples),) or not np.isfinite(values).all()
+            for values in found.values()
+        ):
             raise InputError(
                 f"{self.url}: the answer holds no distance for each of"
                 f" {len(examples)} chunks; is this model an export of tfmds?"
             )
-        return distances
+        return found
 
     def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:
         """Distances by lag of each track record; the model must have them.
@@ -116,9 +125,7 @@ def connect(url: str) -> RemoteModel:
             f"{url}: does not tell what model it is; expected an export of tfmds"
         ) from e
     info = ExportInfo.from_json(about, url)
-    return RemoteModel(
-        info.spec, info.threshold, info.model_id, info.has_lags, url, session
-    )
+    return RemoteModel(**vars(info), url=url, session=session)
 
 
 def _predict(

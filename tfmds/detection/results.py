@@ -26,11 +26,14 @@ from tfmds.evaluation.judgement import (
 RESULTS_FILE = "results.jsonl"
 TABLE_FILE = "results.csv"
 _RUN_FILE = "run.json"
+# Of streams that the model was trained to tell.
+_OF_STREAMS = ("visual", "visual_looks_forged", "audio", "audio_looks_forged")
 COLUMNS = (
     *("path", "status", "reason", "verdict", "score", "mds", "aligned"),
     *("offset_seconds", "offset_is_clear", "threshold", "fake_probability"),
     *("is_borderline", "seconds_total", "seconds_scored", "suspicious_periods"),
     *("faces", "model_id"),
+    *_OF_STREAMS,
 )
 
 
@@ -144,8 +147,14 @@ def exit_code(outcomes: Collection[str], num_bad_inputs: int) -> int:
 def row(fields: dict[str, Any]) -> dict[str, Any]:
     """A row of the table, from `VideoJudgement.to_json`."""
     periods = ";".join(f"{s:g}-{e:g}" for s, e in fields["suspicious_periods"])
+    streams = dict.fromkeys(_OF_STREAMS)
+    # Older results do not have them.
+    for stream, said in fields.get("streams", {}).items():
+        streams[stream] = said["fake_probability"]
+        streams[f"{stream}_looks_forged"] = said["looks_forged"]
     fields = {
-        **fields, "suspicious_periods": periods, "faces": len(fields["tracks"]),
+        **fields, **streams, "suspicious_periods": periods,
+        "faces": len(fields["tracks"]),
     }  # fmt: skip
     return {name: fields[name] for name in COLUMNS}
 

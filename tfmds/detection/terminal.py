@@ -93,6 +93,8 @@ def _row(judgement: VideoJudgement) -> str:
     )
     if judgement.score == scores.ALIGNED:
         row += f": {judgement.explanation}"
+    elif judgement.streams_in_words:
+        row += f": {judgement.streams_in_words}"
     if judgement.suspicious_periods:
         periods = ", ".join(f"{s:g}-{e:g}" for s, e in judgement.suspicious_periods)
         row += f" (suspicious seconds: {periods})"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ class JudgedChunk:
       mismatch_distance: Mean distance of the mouth to its mismatches, see `alignment`.
       mouth_motion: Mean change of the lower face from picture to picture, in grey
         levels of 255; None where it was not measured.
+      heads: By stream, the probability of fake that its head gives; those asked for.
     """
 
     track: int
@@ -58,6 +59,7 @@ class JudgedChunk:
     offset_distance: float | None = None
     mismatch_distance: float | None = None
     mouth_motion: float | None = None
+    heads: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def face_size(self) -> float:
@@ -100,6 +102,7 @@ class VideoJudgement:
       model_id: Which model made the distances.
       chunk_seconds: Length of a chunk.
       evidence: What was measured at other lags, none where the model gives none.
+      told_streams: Streams that the model was trained to tell forged from own.
     """
 
     path: str
@@ -113,6 +116,7 @@ class VideoJudgement:
     model_id: str = ""
     chunk_seconds: float = 1.0
     evidence: tuple[Evidence, ...] = ()
+    told_streams: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.status == spec.OK) != bool(self.chunks):
@@ -159,10 +163,62 @@ class VideoJudgement:
         """What the video is judged by, one of `scores.SCORES`: as its threshold."""
         return self.threshold.score
 
+    @functools.cached_property
+    def values(self) -> dict[str, float]:
+        """The scores of the video by name, of `scores.SCORES`; those there are."""
+        found = {scores.MDS: self.mds, scores.ALIGNED: self.whole.aligned}
+        for stream in spec.STREAMS:
+            said = [c.heads[stream] for c in self.chunks if stream in c.heads]
+            found[stream] = float(scores.mds(said)[0]) if said else None
+        known = {name: value for name, value in found.items() if value is not None}
+        fusion = self.threshold.fusion
+        if fusion is not None and {*fusion.names} <= {*known}:
+            arrays = {name: np.asarray(value) for name, value in known.items()}
+            known[scores.FUSED] = float(fusion(arrays))
+        return known
+
     @property
     def value(self) -> float | None:
         """The score that the video is judged by, None where there is none."""
-        return self.whole.aligned if self.score == scores.ALIGNED else self.mds
+        return self.values.get(self.score)
+
+    @property
+    def looks_forged(self) -> dict[str, bool]:
+        """Whether a stream looks forged by itself, by its name.
+
+        Of the streams that the model was trained to tell, and whose head has a
+        threshold (`Threshold.heads`); of others nothing is claimed.
+        """
+        heads = self.threshold.heads
+        return {
+            stream: self.values[stream] >= heads[stream].value
+            for stream in self.told_streams
+            if stream in heads and stream in self.values
+        }
+
+    @property
+    def streams_in_words(self) -> str:
+        """The same as a sentence, empty where nothing is claimed."""
+        said = {
+            spec.STREAMS[stream]: is_so for stream, is_so in self.looks_forged.items()
+        }
+        words = {spec.PICTURE: "picture", spec.SOUND: "voice"}
+        forged = [words[part] for part, is_so in said.items() if is_so]
+        own = [words[part] for part, is_so in said.items() if not is_so]
+        if len(forged) == len(words):
+            return "By themselves, picture and voice both look forged."
+        if len(own) == len(words):
+            return "By themselves, neither picture nor voice looks forged."
+        sentence = "; ".join(
+            [f"the {word} looks forged" for word in forged]
+            + [f"the {word} does not{'' if forged else ' look forged'}" for word in own]
+            + [
+                f"nothing is said of the {word}"
+                for part, word in words.items()
+                if said and part not in said
+            ]
+        )
+        return f"By itself, {sentence}." if sentence else ""
 
     @property
     def verdict(self) -> str:
@@ -172,7 +228,7 @@ class VideoJudgement:
         is `out_of_step` instead where its voice fits clearly, but farther from the
         usual offset than recordings are; and `cannot_tell` where there is too little of
         a mouth and its voice, or no mouth in view moves. `cannot_tell` also where the
-        status is not `ok`.
+        status is not `ok`, or there is no such score.
         """
         if self.value is None:
             return CANNOT_TELL
@@ -186,18 +242,27 @@ class VideoJudgement:
 
     @property
     def explanation(self) -> str:
-        """The verdict in words, a sentence or two."""
+        """The verdict in words, and what the streams look like by themselves."""
         if self.status != spec.OK:
             return f"This video could not be judged: {self.reason or self.status}."
-        if self.score != scores.ALIGNED:
-            above = "at or above" if self.verdict == FAKE_VERDICT else "below"
-            return f"The MDS is {self.mds:.3f}, {above} {self.threshold.value:.3f}."
+        return f"{self._verdict_in_words} {self.streams_in_words}".rstrip()
+
+    @property
+    def _verdict_in_words(self) -> str:
         whole = self.whole
-        if whole.aligned is None:
+        if scores.ALIGNED in self.threshold.made_of and whole.aligned is None:
             return (
                 f"Cannot tell: mouth and voice could be compared over"
                 f" {whole.seconds:.1f} s, and at least {alignment.MIN_SECONDS:g} s are"
                 " needed."
+            )
+        if self.value is None:
+            return f"Cannot tell: there is no {scores.SCORES[self.score]}."
+        if self.score != scores.ALIGNED:
+            above = "at or above" if self.verdict == FAKE_VERDICT else "below"
+            return (
+                f"The {scores.SCORES[self.score]} is {self.value:.3f}, {above}"
+                f" {self.threshold.value:.3f}."
             )
         if self.verdict == CANNOT_TELL:
             return (
@@ -339,20 +404,23 @@ class VideoJudgement:
     def shown_distance(self, chunk: JudgedChunk) -> float:
         """The distance that a timeline shows.
 
-        Where the video is judged by the aligned score, that at its own offset.
+        Where the video is judged by the aligned score, that at its own offset; by the
+        score of a head, its probability.
         """
         if self.score == scores.ALIGNED and chunk.offset_distance is not None:
             return chunk.offset_distance
-        return chunk.distance
+        return chunk.heads.get(self.score, chunk.distance)
 
     @property
-    def level(self) -> float:
+    def level(self) -> float | None:
         """What a timeline holds these distances against.
 
-        By the MDS the threshold; by the aligned score the mean of all mismatches, that
-        is how far apart mouth and voice of this video are where they do not belong
-        together.
+        By the MDS and by a head the threshold; by the aligned score the mean of all
+        mismatches, that is how far apart mouth and voice of this video are where they
+        do not belong together. None by the fused score, which no chunk has.
         """
+        if self.score == scores.FUSED:
+            return None
         known = [
             c.mismatch_distance for c in self.chunks if c.mismatch_distance is not None
         ]
@@ -363,13 +431,16 @@ class VideoJudgement:
     def is_suspicious(self, chunk: JudgedChunk) -> bool:
         """Whether a chunk does not fit.
 
-        By the MDS: its distance reaches the threshold. By the aligned score: all of a
-        video that is called fake; of one whose voice fits, the seconds whose mouths
-        are in the mean of three seconds no nearer to their voice, at the video's own
-        offset, than to their mismatches. Faces that are not speaking never.
+        By the MDS and by a head: its value reaches the threshold. By the fused score:
+        all of a video that is called fake. By the aligned score the same; of one whose
+        voice fits, the seconds whose mouths are in the mean of three seconds no nearer
+        to their voice, at the video's own offset, than to their mismatches. Faces that
+        are not speaking never.
         """
-        if self.score != scores.ALIGNED:
-            return chunk.distance >= self.threshold.value
+        if self.score in scores.MEANS:
+            return self.shown_distance(chunk) >= self.threshold.value
+        if self.score == scores.FUSED:
+            return self.verdict == FAKE_VERDICT
         if self.speaks(chunk.track) is False or self.verdict == CANNOT_TELL:
             return False
         return self.verdict == FAKE_VERDICT or (
@@ -411,7 +482,9 @@ class VideoJudgement:
             "score": self.score,
             "mds": self.mds,
             **_alignment_to_json(self.whole),
+            **self._others_to_json(),
             "threshold": self.threshold.value,
+            "streams": {s: self._stream_to_json(s) for s in self.told_streams},
             "fake_probability": self.fake_probability,
             "shares": self.shares,
             "is_borderline": self.is_borderline,
@@ -451,6 +524,7 @@ class VideoJudgement:
                     offset_distance=chunk.get("offset_distance"),
                     mismatch_distance=chunk.get("mismatch_distance"),
                     mouth_motion=chunk.get("mouth_motion"),
+                    heads={s: chunk[s] for s in spec.STREAMS if s in chunk},
                 )
                 for track in fields["tracks"]
                 for chunk in track["chunks"]
@@ -462,7 +536,22 @@ class VideoJudgement:
             model_id=fields["model_id"],
             chunk_seconds=chunk_seconds,
             evidence=tuple(map(Evidence.from_json, fields.get("evidence", ()))),
+            told_streams=tuple(fields.get("streams", ())),
         )
+
+    def _others_to_json(self) -> dict[str, float]:
+        """Scores that not every model gives."""
+        names = (*spec.STREAMS, scores.FUSED)
+        return {name: self.values[name] for name in names if name in self.values}
+
+    def _stream_to_json(self, stream: str) -> dict[str, Any]:
+        head = self.threshold.heads.get(stream)
+        return {
+            "part": spec.STREAMS[stream],
+            "fake_probability": self.values.get(stream),
+            "threshold": head and head.value,
+            "looks_forged": self.looks_forged.get(stream),
+        }
 
     def _fake_periods_to_json(self) -> list[list[float]] | None:
         return None if self.fake_periods is None else _lists(self.fake_periods)
@@ -476,6 +565,7 @@ class VideoJudgement:
             "score": alone.score,
             "mds": alone.mds,
             **_alignment_to_json(alone.whole),
+            **alone._others_to_json(),
             "threshold": self.threshold.value,
             "suspicious_periods": _lists(
                 self._periods(filter(self.is_suspicious, alone.chunks))
@@ -513,7 +603,7 @@ def _chunk_to_json(chunk: JudgedChunk) -> dict[str, Any]:
         fields["mismatch_distance"] = chunk.mismatch_distance
     if chunk.mouth_motion is not None:
         fields["mouth_motion"] = chunk.mouth_motion
-    return fields
+    return {**fields, **chunk.heads}
 
 
 def _alignment_to_json(found: Alignment) -> dict[str, Any]:

@@ -9,6 +9,7 @@ requests that warm TensorFlow Serving up.
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,15 @@ from tfmds.common import json_files
 from tfmds.common.errors import InputError
 from tfmds.evaluation import scores
 from tfmds.evaluation.thresholds import Threshold
-from tfmds.spec import FORMAT_VERSION, MAX_LAG, MOUTH_HOP, VOICE_HOP, ChunkSpec
+from tfmds.spec import (
+    FORMAT_VERSION,
+    MAX_LAG,
+    MOUTH_HOP,
+    OWN,
+    STREAMS,
+    VOICE_HOP,
+    ChunkSpec,
+)
 
 # Asset in which spec, threshold and model id travel.
 INFO_FILE = "tfmds_export.json"
@@ -33,6 +42,8 @@ FORMATS = ("saved_model", *OTHER_FILES)
 # Signature that gives distances by lag, and what of `about` says at which.
 LAGS = "lags"
 LAG_GRID = {"mouth_hop": MOUTH_HOP, "voice_hop": VOICE_HOP, "max_lag": MAX_LAG}
+# What of `about` says which heads were trained, and by whose truth.
+HEADS = "heads"
 _WHAT = "what an export says of itself"
 _HINT = "Export the model again."
 # The weights that come with the package; README.md in it is their card.
@@ -49,12 +60,32 @@ class ExportInfo:
       model_id: Digest of the weights.
       has_lags: Whether it gives distances by lag, at the lags of this version, so that
         videos can be judged by the aligned score. Exports of earlier versions do not.
+      heads: By stream, by whose truth its head was trained: `spec.OWN` or `spec.VIDEO`;
+        those that were trained. Exports of earlier versions do not say.
     """
 
     spec: ChunkSpec
     threshold: Threshold
     model_id: str
     has_lags: bool
+    heads: Mapping[str, str]
+
+    @property
+    def told_streams(self) -> tuple[str, ...]:
+        """Streams that it was trained to tell forged from own."""
+        return tuple(s for s in STREAMS if self.heads.get(s) == OWN)
+
+    @property
+    def head_levels(self) -> dict[str, float]:
+        """From where on each told stream looks forged, by its name."""
+        heads = self.threshold.heads
+        return {s: heads[s].value for s in self.told_streams if s in heads}
+
+    @property
+    def asked_heads(self) -> tuple[str, ...]:
+        """Heads that a judgement asks: of these streams, and those of the score."""
+        asked = {*self.told_streams, *self.threshold.made_of}
+        return tuple(s for s in STREAMS if s in asked)
 
     @classmethod
     def from_json(cls, about: Any, where: str) -> "ExportInfo":
@@ -73,16 +104,25 @@ class ExportInfo:
         )
         threshold = Threshold.from_json(about["threshold"], where)
         has_lags = about.get(LAGS) == LAG_GRID
-        if threshold.score == scores.ALIGNED and not has_lags:
+        if scores.ALIGNED in threshold.made_of and not has_lags:
             raise InputError(
                 f"{where}: its threshold is one of the aligned score, and it gives no"
                 f" distances by lag, or at other lags; export the model again"
+            )
+        heads = dict(about.get(HEADS, {}))
+        untrained = {*threshold.made_of} & {*STREAMS} - {*heads}
+        if untrained:
+            raise InputError(
+                f"{where}: its threshold is one of the {threshold.score} score, and it"
+                f" was exported from a run that trained no {', '.join(untrained)}"
+                " head; choose a threshold of another score, or export that run again"
             )
         return cls(
             ChunkSpec.from_json(about["spec"], where),
             threshold,
             str(about["model_id"]),
             has_lags,
+            heads,
         )
 
 
@@ -156,6 +196,25 @@ def read_about(folder: os.PathLike | str) -> Any:
         # That of the other formats lies beside the network.
         path = folder / INFO_FILE
     return json_files.read(path, _WHAT, _HINT)
+
+
+def chunk_scores(
+    outputs: Mapping[str, Any], heads: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """What is asked of the signature `examples`.
+
+    Args:
+      outputs: What it gives, of `n` track records of one chunk.
+      heads: Streams whose heads are asked.
+
+    Returns:
+      float `[n]`: `distance`, and by stream the probability of fake.
+
+    Raises:
+      KeyError, TypeError, ValueError: It is something else.
+    """
+    names = {"distance": "distance"} | {s: f"{s}_fake_probability" for s in heads}
+    return {name: np.asarray(outputs[key], float) for name, key in names.items()}
 
 
 # Starts of mouth chunks `[m]` in seconds, and their distances `[m, k]` at each lag, as

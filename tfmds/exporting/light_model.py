@@ -52,6 +52,10 @@ class LightModel(ExportInfo):
         heard = _embed(self.hear, voices, _VOICES_AT_ONCE)
         return np.sqrt(np.square(seen - heard).sum(axis=1) + 1e-12).astype(float)
 
+    def score(self, examples: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """The distances by name, see `export_info.chunk_scores`."""
+        return {"distance": self.distances(examples)}
+
     def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:
         """Distances by lag of each track record; the export must have them."""
         return [self._lags(example) for example in examples]
@@ -98,7 +102,7 @@ class LightModel(ExportInfo):
 
 
 def load(export_dir: os.PathLike | str | None) -> LightModel | None:
-    """Loads the light form of an export, None where it has none.
+    """Loads the light form of an export, None where it has none or heads are asked.
 
     Args:
       export_dir: The export or one of its versions; None for the weights that come
@@ -114,12 +118,13 @@ def load(export_dir: os.PathLike | str | None) -> LightModel | None:
     ):
         return None
     info = export_info.read_info(folder)
+    # It has no heads.
+    if info.asked_heads:
+        return None
     model = export_info.read_about(folder)["model"]
     view = ViewConfig(image_size=model["image_size"], region=model["region"])
     see, hear = (_session(folder / name, info.model_id) for name in LIGHT_FILES)
-    return LightModel(
-        info.spec, info.threshold, info.model_id, info.has_lags, view, see, hear
-    )
+    return LightModel(**vars(info), view=view, see=see, hear=hear)
 
 
 def _session(path: epath.Path, model_id: str) -> onnxruntime.InferenceSession:

@@ -25,10 +25,11 @@ class ExportedModel(ExportInfo):
 
     signatures: dict[str, Any]
 
-    def distances(self, examples: Sequence[bytes]) -> np.ndarray:
-        """Distance of each track record of one chunk, float `[n]`."""
+    def score(self, examples: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Of track records of one chunk each, see `export_info.chunk_scores`."""
         answer = self.signatures["examples"](examples=tf.constant(examples))
-        return answer["distance"].numpy().astype(float)
+        found = {name: value.numpy() for name, value in answer.items()}
+        return export_info.chunk_scores(found, self.asked_heads)
 
     def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:
         """Distances by lag of each track record; the export must have them."""
@@ -52,9 +53,7 @@ def load(export_dir: os.PathLike | str | None) -> ExportedModel:
     signatures = dict(module.signatures)
     # A signature outlives its module only as long as something holds the module.
     signatures["examples"].module = module
-    return ExportedModel(
-        info.spec, info.threshold, info.model_id, info.has_lags, signatures
-    )
+    return ExportedModel(**vars(info), signatures=signatures)
 
 
 def load_module(path: epath.Path) -> Any:

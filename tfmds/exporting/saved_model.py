@@ -64,7 +64,7 @@ def export(
     if export_format != "saved_model":
         other_formats.check(export_format)
     threshold = thresholds.read(threshold_path)
-    model, config, spec, model_id = read_network(model_path)
+    model, config, spec, model_id, heads = read_network(model_path)
     if threshold.model_id not in ("", model_id):
         raise InputError(
             f"{threshold_path}: the threshold was chosen with the model"
@@ -78,10 +78,13 @@ def export(
             "model": config.to_json(),
             "model_id": model_id,
             "threshold": threshold.to_json(),
+            export_info.HEADS: heads,
             **({export_info.LAGS: export_info.LAG_GRID} if spec.has_lags else {}),
         },
         indent=2,
     )
+    # It must not be one of a score that this network has not.
+    export_info.ExportInfo.from_json(json.loads(about), os.fspath(threshold_path))
     output_dir = epath.Path(output_dir)
     _check_ours(output_dir)
     if export_format == "saved_model":
@@ -99,11 +102,12 @@ def export(
 
 def read_network(
     path: os.PathLike | str,
-) -> tuple[keras.Model, TwoStreamConfig, ChunkSpec, str]:
-    """The network as it is exported, what it is, and its id."""
+) -> tuple[keras.Model, TwoStreamConfig, ChunkSpec, str, dict[str, str]]:
+    """The network as it is exported, what it is, its id, and its trained heads."""
     if not export_info.is_export(path):
         model, config, spec = checkpoints.load_model(path)
-        return fold_batch_norm(model), config, spec, checkpoints.model_id(path)
+        model_id, heads = checkpoints.model_id(path), checkpoints.trained_heads(path)
+        return fold_batch_norm(model), config, spec, model_id, heads
     folder = export_info.find(path)
     about = export_info.read_about(folder)
     info = export_info.ExportInfo.from_json(about, str(folder))
@@ -119,7 +123,7 @@ def read_network(
         )
     for variable in model.variables:
         variable.assign(values[variable.path].numpy())
-    return model, config, info.spec, info.model_id
+    return model, config, info.spec, info.model_id, dict(info.heads)
 
 
 def _check_ours(output_dir: epath.Path) -> None:

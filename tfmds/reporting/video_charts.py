@@ -21,6 +21,7 @@ from tfmds.reporting.charts import (
     layered,
     marked_line,
 )
+from tfmds.spec import STREAMS
 
 # Lags that a chart shows, up to so many seconds.
 _SHOWN_LAG = 1.0
@@ -39,10 +40,11 @@ def dissonance(
       forged: What is known to be forged, in seconds; a bar along the top.
     """
     threshold = judgement.level
+    name = "probability of fake" if judgement.score in STREAMS else "dissonance"
     level_name = "mismatches" if judgement.score == ALIGNED else "threshold"
     chunks = judgement.of_track(track).chunks
     length = judgement.chunk_seconds
-    top = max(threshold, *map(judgement.shown_distance, judgement.chunks)) * 1.1
+    top = max(threshold or 0, *map(judgement.shown_distance, judgement.chunks)) * 1.1
     end = max(judgement.seconds_total or 0, judgement.chunks[-1].start_seconds + length)
     starts = [chunk.start_seconds for chunk in chunks]
     rows = [
@@ -67,6 +69,8 @@ def dissonance(
         .axis(labelExpr=_CLOCK_EXPRESSION, tickMinStep=1, grid=False)
     )
     scale = alt.Scale(domain=[0, top], nice=False)
+    levels = [alt.Tooltip("threshold:Q", title=level_name, format=".3f")]
+    levels = [] if threshold is None else levels
     # Between many narrow bars seams would wash the colours out.
     seam = 0.5 if end < 120 else 0
     bars = (
@@ -75,15 +79,15 @@ def dissonance(
         .encode(
             time,
             alt.X2("end"),
-            alt.Y("distance:Q", title="dissonance", scale=scale).axis(tickCount=4),
+            alt.Y("distance:Q", title=name, scale=scale).axis(tickCount=4),
             alt.Y2(datum=0),
             alt.Color("reading:N", legend=None).scale(
                 domain=["matching", "suspicious"], range=[REAL, FAKE]
             ),
             tooltip=[
                 alt.Tooltip("time:N"),
-                alt.Tooltip("distance:Q", title="dissonance", format=".3f"),
-                alt.Tooltip("threshold:Q", title=level_name, format=".3f"),
+                alt.Tooltip("distance:Q", title=name, format=".3f"),
+                *levels,
                 alt.Tooltip("reading:N"),
             ],
         )
@@ -94,10 +98,11 @@ def dissonance(
     )
     return layered(
         180,
-        f"Dissonance over time: distance of each second, and the {level_name}",
+        f"{name.capitalize()} over time, of each second"
+        + (f", and the {level_name}" if levels else ""),
         unseen,
         bars,
-        marked_line("y", threshold, level_name, scale),
+        None if threshold is None else marked_line("y", threshold, level_name, scale),
         known if forged else None,
     )
 

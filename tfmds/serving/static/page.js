@@ -312,12 +312,15 @@ function close() {
 }
 
 const face = (track) => `Face ${track + 1}`;
-// By the aligned score distances are those at the video's own offset.
-const distanceOf = (chunk) =>
-  shown.details.result.score === "aligned" ? chunk.offset_distance ?? chunk.distance : chunk.distance;
+// By the aligned score distances are those at the video's own offset, by the score of a
+// head its probabilities.
+const distanceOf = (chunk) => {
+  const {score} = shown.details.result;
+  return (score === "aligned" ? chunk.offset_distance : chunk[score]) ?? chunk.distance;
+};
 const SPEAKS = new Map([[true, ", speaks"], [false, ", not speaking"]]);
 function scoreOf(track) {
-  const value = shown.details.result.score === "aligned" ? track.aligned : track.mds;
+  const value = track[shown.details.result.score] ?? null;
   return value === null ? "too short to score" : `score ${value.toFixed(3)}`;
 }
 
@@ -354,7 +357,7 @@ function drawCurve() {
   const {details, duration} = shown;
   const {tracks, level} = details.result;
   const width = Math.max($("curve").clientWidth, 100);
-  const top = 1.1 * Math.max(level, ...tracks.flatMap((t) => t.chunks.map(distanceOf)));
+  const top = 1.1 * Math.max(level ?? 0, ...tracks.flatMap((t) => t.chunks.map(distanceOf)));
   const x = (seconds) => width * seconds / duration;
   const height = (distance) => Math.max(1, TRACK_HEIGHT * distance / top);
   const label = tracks.length > 1 ? LABEL_HEIGHT : 0;
@@ -375,8 +378,10 @@ function drawCurve() {
       shown.bars.push({bar, start: chunk.start_seconds});
       picture.append(bar);
     }
-    const line = floor - height(level);
-    picture.append(svg("line", {class: "threshold", x1: 0, x2: width, y1: line, y2: line}));
+    if (level !== null) {
+      const line = floor - height(level);
+      picture.append(svg("line", {class: "threshold", x1: 0, x2: width, y1: line, y2: line}));
+    }
     picture.append(svg("rect", {class: "frame", x: 0.5, y: y + 0.5, width: width - 1, height: TRACK_HEIGHT - 1, rx: 3}));
     if (label) picture.append(svg("text", {class: "axis", x: 0, y: y - 5}, face(track.track)));
   });
