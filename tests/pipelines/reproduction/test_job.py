@@ -5,16 +5,19 @@ import shutil
 import zipfile
 
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from pipelines.reproduction import estimates, figures, job
 from pipelines.reproduction.config import ReproduceConfig
 from pipelines.reproduction.steps import Folders, Words, plan
 from tests.conftest import run_program
+from tfmds import spec
 from tfmds.common import flags
 from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest
 from tfmds.data.config import BatchConfig
 from tfmds.evaluation import score_files
+from tfmds.exporting import export_info
 from tfmds.models.config import TwoStreamConfig
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.training.config import TrainingConfig
@@ -31,19 +34,30 @@ def config(tmp_path, **fields):
 
 def test_flags_go_to_their_steps(tmp_path):
     words = job.words(
-        config(tmp_path, train_list="t.txt", criterion="sweep", unscored="wrong"),
+        config(
+            tmp_path,
+            train_list="t.txt",
+            audio_altered="a.csv",
+            criterion="sweep",
+            unscored="wrong",
+        ),
         [PreprocessingConfig(tracks="largest")],
         [
             TwoStreamConfig(keep_time=True),
             BatchConfig(tracks=4),
-            TrainingConfig(seed=7),
+            TrainingConfig(seed=7, stream_labels="own"),
         ],
         ["--runner=DaskRunner"],
     )
     assert words == Words(
-        manifest=("--split_fractions=0.6,0.15,0.25", "--seed=7", "--train_list=t.txt"),
+        manifest=(
+            "--split_fractions=0.6,0.15,0.25",
+            "--seed=7",
+            "--train_list=t.txt",
+            "--audio_altered=a.csv",
+        ),
         preprocess=("--crop_size=224", "--tracks=largest", "--runner=DaskRunner"),
-        train=("--keep_time", "--batch_tracks=4", "--seed=7"),
+        train=("--keep_time", "--batch_tracks=4", "--stream_labels=own", "--seed=7"),
         threshold=("--criterion=sweep",),
         evaluate=("--min_coverage=0.99", "--unscored=wrong"),
     )
@@ -175,6 +189,19 @@ def as_archives(drawn, folder):
     return "dfdc"
 
 
+def altered(drawn, folder):
+    """A table as people made it for DFDC, of the fakes with a forged picture."""
+    entries = json.loads((drawn / "metadata.json").read_text())
+    rows = [
+        f"{name},FAKE,,train,0"
+        for name, fields in entries.items()
+        if fields.get("forged") == "picture"
+    ]
+    path = folder / "audio_altered.csv"
+    path.write_text("\n".join(["train_mp4,label,original,split,audio_altered", *rows]))
+    return path
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "lay_out",
@@ -190,6 +217,7 @@ def test_from_videos_to_the_published_figures(drawn, tmp_path, lay_out):
     words = ["pipelines.reproduce", f"--layout={layout}", *TINY,
              f"--input_dir={tmp_path / 'in'}", f"--workdir={folders.root}"]  # fmt: skip
     if lay_out is as_sample:
+        words += ["--stream_labels=own", f"--audio_altered={altered(drawn, tmp_path)}"]
         dry = run_program(*words, "--dry_run")
         assert dry.returncode == 0, dry.stderr[-2000:]
         assert not folders.root.exists()
@@ -214,6 +242,17 @@ def test_from_videos_to_the_published_figures(drawn, tmp_path, lay_out):
             ("audio_swap", "sound"),
         }  # fmt: skip
     metrics = json.loads((folders.test / "metrics.json").read_text())["metrics"]
+    if lay_out is as_sample:
+        for stream, part in spec.STREAMS.items():
+            known = metrics[f"{stream}/auc"]["value"]
+            fake = scored.forged == part
+            mine = scored.split == "test"
+            value = scored.scores[stream][mine & scored.scored]
+            expected = roc_auc_score(fake[mine & scored.scored], value)
+            assert known == pytest.approx(expected)
+            assert f"{stream}/manipulation=lip_sync/auc" in metrics
+        info = export_info.read_info(folders.export / "1")
+        assert info.told_streams == ("visual", "audio")
     table = json.loads((folders.test / figures.JSON_FILE).read_text())["figures"]
     assert table[0]["auc"] == metrics["videos/auc"]["value"]
     assert "Chugh et al. 2020" in done.stdout
