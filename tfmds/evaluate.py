@@ -41,7 +41,7 @@ def main(config: EvaluateConfig, source: ScoresConfig) -> None:
     path, _ = score_tables.find_or_make(source, splits, config.output_dir, threshold)
     videos, chunks, notes = score_files.read(path, source.labels)
     if threshold is not None:
-        videos = threshold.completed(videos)
+        videos = threshold.completed(videos, str(path))
     result = evaluation.evaluate(
         videos,
         chunks,

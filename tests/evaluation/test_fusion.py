@@ -63,6 +63,12 @@ def test_a_video_that_lacks_one_has_no_fused_score():
     assert np.isfinite(fused[3:]).all()
 
 
+def test_videos_without_one_of_the_scores_are_refused_by_the_name_of_their_table():
+    fitted = fusion.fit(with_heads()[0], "validation")
+    with pytest.raises(InputError, match="a.csv: .*no video has visual, audio; score"):
+        fitted.added_to(samples.tables()[0], "a.csv")
+
+
 def test_one_score_alone_is_nothing_to_fuse():
     with pytest.raises(InputError, match="two or more.*--score=aligned"):
         fusion.fit(samples.tables()[0], "validation")

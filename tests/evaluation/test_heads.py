@@ -66,7 +66,7 @@ def test_files_without_heads_have_no_columns_and_are_read(tmp_path):
     videos, chunks, _ = score_files.read(tmp_path / "scores.csv")
     assert set(videos.scores) == {"mds"}
     assert not chunks.heads
-    with pytest.raises(InputError, match="no score 'visual'.*--visual_weight"):
+    with pytest.raises(InputError, match="the scores: .*'visual'.*--visual_weight"):
         evaluation.evaluate(videos, chunks, split="test", score="visual")
     found = evaluation.evaluate(videos, chunks, split="test", num_draws=20)
     assert not any(name.startswith(("visual", "audio")) for name in found.estimates)

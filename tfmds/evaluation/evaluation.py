@@ -145,7 +145,7 @@ def evaluate(
     """
     if threshold is not None:
         threshold.check_score(score)
-    videos = videos.judged_by(score)
+    videos = videos.judged_by(score, where)
     in_split = np.isin(videos.split, spec.SPLITS if split == ALL else [split])
     if not in_split.any():
         found = ", ".join(sorted(set(videos.split)))

@@ -70,26 +70,27 @@ class Fusion:
 
         Returns:
           float64 `[n]`, NaN where one of the scores is.
-
-        Raises:
-          InputError: A score is missing for all videos.
         """
-        missing = [name for name in self.names if name not in values]
-        if missing:
-            raise InputError(
-                f"the fused score is made of {', '.join(self.names)}, and the videos"
-                f" have no {', '.join(missing)}; score them with the model that the"
-                " weights were fitted for, or fit the weights anew with"
-                " python -m tfmds.select_threshold --score=fused"
-            )
         total = np.asarray(self.intercept, np.float64)
         for one in self.inputs:
             value = np.asarray(values[one.score], np.float64)
             total = total + one.weight * (value - one.mean) / one.scale
         return total
 
-    def added_to(self, videos: VideoScores) -> VideoScores:
-        """The videos with their fused score."""
+    def added_to(self, videos: VideoScores, where: str = "the videos") -> VideoScores:
+        """The videos with their fused score.
+
+        Raises:
+          InputError: No video has one of the scores; `where` names their table.
+        """
+        missing = [name for name in self.names if name not in videos.scores]
+        if missing:
+            raise InputError(
+                f"{where}: the fused score is made of {', '.join(self.names)}, and no"
+                f" video has {', '.join(missing)}; score them with the model that the"
+                " weights were fitted for, or fit the weights anew with"
+                " python -m tfmds.select_threshold --score=fused"
+            )
         fused = {scores.FUSED: self(videos.scores)}
         return dataclasses.replace(videos, scores={**videos.scores, **fused})
 

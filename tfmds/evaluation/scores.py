@@ -117,27 +117,27 @@ class VideoScores:
         """Modality dissonance scores, float64 `[n]`, NaN where there is none."""
         return self.scores[MDS]
 
-    def values(self, score: str = MDS) -> np.ndarray:
+    def values(self, score: str = MDS, where: str = "the videos") -> np.ndarray:
         """A score by its name, float64 `[n]`, NaN where there is none.
 
         Raises:
-          InputError: The videos do not have it.
+          InputError: The videos do not have it; `where` names their table.
         """
         if score not in self.scores:
             raise InputError(
-                f"the videos have no score {score!r}, they have"
+                f"{where}: no video has a score {score!r}, they have"
                 f" {', '.join(self.scores)}; choose one of these, or make scores anew:"
                 f" {_HOW_TO_GET.get(score, 'see --help')}"
             )
         return self.scores[score]
 
-    def judged_by(self, score: str) -> "VideoScores":
+    def judged_by(self, score: str, where: str = "the videos") -> "VideoScores":
         """The same with `NO_SCORE` as status where a video lacks this score.
 
         Raises:
-          InputError: No video has it.
+          InputError: No video has it; `where` names their table.
         """
-        lacking = self.scored & np.isnan(self.values(score))
+        lacking = self.scored & np.isnan(self.values(score, where))
         status = np.where(lacking, NO_SCORE, self.status)
         return dataclasses.replace(self, status=texts(status))
 

@@ -170,9 +170,13 @@ class Threshold:
         refuse_test(threshold.split, where)
         return threshold
 
-    def completed(self, videos: VideoScores) -> VideoScores:
-        """The videos with the score that this is of, where it is made of others."""
-        return self.fusion.added_to(videos) if self.fusion else videos
+    def completed(self, videos: VideoScores, where: str = "the videos") -> VideoScores:
+        """The videos with the score that this is of, where it is made of others.
+
+        Raises:
+          InputError: No video has one of these; `where` names their table.
+        """
+        return self.fusion.added_to(videos, where) if self.fusion else videos
 
     def check_score(self, score: str) -> None:
         """Raises InputError where it is to be applied to another score."""
@@ -252,7 +256,7 @@ def select(
     """
     refuse_test(split, where)
     options = criteria.options(criterion, target)
-    videos = videos.judged_by(score)
+    videos = videos.judged_by(score, where)
     videos = videos.select((videos.split == split) & videos.scored)
     groups, num_groups = group_numbers(videos.group, videos.video_id)
     sample = Sample(videos.values(score), videos.label == spec.FAKE, groups)
