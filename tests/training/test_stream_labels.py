@@ -2,13 +2,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.metrics import roc_auc_score
 
 from tests import tracks
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
+from tfmds.evaluation import score_files
 from tfmds.models import checkpoints
 from tfmds.models.config import TwoStreamConfig
-from tfmds.training import run, step, stream_labels
+from tfmds.training import loop, run, step, stream_labels
 from tfmds.training.config import RunConfig, TrainingConfig
 
 
@@ -89,9 +91,24 @@ def test_the_papers_labels_learn_the_same_where_streams_are_known(tmp_path):
         recipe = TrainingConfig(epochs=1, steps_per_epoch=2)
         model = TwoStreamConfig(width=0.0625, image_size=32)
         running = RunConfig(deterministic=True)
-        run.train(data, workdir, model, batch, recipe, running)
+        state = run.train(data, workdir, model, batch, recipe, running)
         trained, *_ = checkpoints.load_model(workdir)
         weights.append([w.copy() for w in trained.get_weights()])
     for others in weights[1:]:
         for one, other in zip(weights[0], others, strict=True):
             np.testing.assert_array_equal(one, other)
+    # The last one's sound is forged: validation holds the audio head against that.
+    videos = score_files.read_videos(workdir / "validation" / "epoch-0001.csv")
+    expected = roc_auc_score(videos.forged == "sound", videos.scores["audio"])
+    assert state.metrics["validation/audio_auc"] == pytest.approx(expected)
+    assert "validation/visual_auc" not in state.metrics
+
+
+def test_a_head_can_choose_the_best_checkpoint():
+    figures = {"loss": 1.0, "validation/auc": 0.7, "validation/visual_auc": 0.9}
+    assert loop.compared_by(figures)[1] == 0.7
+    words, value = loop.compared_by(figures, "visual")
+    assert (words, value) == (
+        "the highest validation AUC of the probability of the visual head",
+        0.9,
+    )
