@@ -1,5 +1,9 @@
+import concurrent.futures
+import gc
 import os
+import socket
 
+import av
 import pytest
 
 from tests import media as make
@@ -96,3 +100,21 @@ def test_what_the_file_states_is_told_before_anything_is_decoded(head):
     assert (told[0].width, told[0].height) == (320, 240)
     assert told[0].seconds == pytest.approx(2.5, abs=0.1)
     assert told[1:] == sorted(told[1:])
+
+
+def test_nothing_of_a_video_is_kept_when_it_was_read(head):
+    ours, theirs = socket.socketpair()
+    request = isolation.read_tracks(head)._request
+    found = []
+    gc.collect()
+    gc.disable()
+    try:
+        with ours, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            with theirs:
+                told = pool.submit(lambda: list(iter(lambda: ours.recv(1 << 20), b"")))
+                isolation._serve_one(theirs, request)
+            assert b"summary" in b"".join(told.result())
+        found = [o for o in gc.get_objects() if isinstance(o, av.VideoFrame)]
+    finally:
+        gc.enable()
+    assert not found

@@ -7,6 +7,7 @@ costs this one video: its process is replaced, and the summary tells why.
 import contextlib
 import dataclasses
 import errno
+import gc
 import os
 import resource
 import signal
@@ -210,6 +211,8 @@ def serve() -> None:
     connection = messages.connection()
     # Loads it and tries it, which takes seconds; a video's time starts after that.
     shared_detector().detect([np.zeros((48, 48, 3), np.uint8)], 1.0)
+    # What is there stays: the collections between videos need not look through it.
+    gc.freeze()
     with contextlib.suppress(EOFError, ConnectionError):
         connection.sendall(messages.pack({"kind": "ready"}))
         while True:
@@ -261,6 +264,10 @@ def _serve_one(connection: socket.socket, request: messages.Header) -> None:
             traceback.print_exc()
             tell("failed", error=f"{type(e).__name__}: {e}"[:_MOST_TEXT])
     signal.alarm(0)
+    # A frame that was asked how it is turned, and what PyAV answers with, refer to each
+    # other; such frames hold megabytes of their decoder until they are collected, which
+    # Python by itself does after hundreds of videos.
+    gc.collect()
 
 
 def _stated(path: str) -> Stated:
