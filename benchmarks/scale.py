@@ -30,7 +30,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import psutil
@@ -79,13 +79,23 @@ class Cost:
       wall: Seconds.
       peaks: The most memory of each process in MB, that of the program first, the
         others from the largest.
+      readers: Those of them that are of processes which read videos.
       output: What it printed.
     """
 
     cpu: float
     wall: float
     peaks: tuple[int, ...]
+    readers: tuple[int, ...]
     output: str
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """Peaks of the processes below the program that read no videos themselves."""
+        others = list(self.peaks[1:])
+        for peak in self.readers:
+            others.remove(peak)
+        return tuple(others)
 
 
 def run(
@@ -100,6 +110,7 @@ def run(
       InputError: It ended with none of `codes`.
     """
     peaks: dict[int, int] = {}
+    readers: set[int] = set()
     begin = time.perf_counter()
     started = psutil.Popen(
         [sys.executable, "-m", program, *map(str, words)],
@@ -111,8 +122,10 @@ def run(
 
     def watch() -> None:
         while not ended.wait(0.2):
-            for pid, peak in _peaks(started):
+            for pid, peak, is_reader in _peaks(started):
                 peaks[pid] = max(peaks.get(pid, 0), peak)
+                if is_reader:
+                    readers.add(pid)
 
     before = os.times()
     watcher = threading.Thread(target=watch)
@@ -130,17 +143,20 @@ def run(
         - before.children_user - before.children_system,
         wall,
         (own, *sorted(peaks.values(), reverse=True)),
+        tuple(sorted((peaks[pid] for pid in readers), reverse=True)),
         output,
     )  # fmt: skip
 
 
-def _peaks(process: psutil.Process) -> Iterator[tuple[int, int]]:
-    """High-water marks of a process and those below it, in MB."""
+def _peaks(process: psutil.Process) -> Iterator[tuple[int, int, bool]]:
+    """High-water marks of a process and those below it in MB, and who reads videos."""
     try:
         for one in (process, *process.children(recursive=True)):
             status = pathlib.Path(f"/proc/{one.pid}/status").read_text()
             if "VmHWM:" in status:
-                yield one.pid, int(status.split("VmHWM:")[1].split()[0]) // 1000
+                peak = int(status.split("VmHWM:")[1].split()[0]) // 1000
+                is_reader = "isolation.serve" in " ".join(one.cmdline())
+                yield one.pid, peak, is_reader
     except (psutil.Error, OSError):
         return
 
@@ -167,6 +183,11 @@ class Rows:
             *cost.peaks[:1],
             *more,
         )
+
+
+def _of_each(peaks: Sequence[int]) -> str:
+    """Without the small ones that only start or watch others."""
+    return " ".join(str(peak) for peak in peaks if peak > 20)
 
 
 _COSTS = ("program", "videos", "CPU s", "CPU s by 1,000", "wall s", "MB")
@@ -269,15 +290,18 @@ def pretend_done(path: pathlib.Path, out: pathlib.Path) -> int:
 
 def measure_empty(root: pathlib.Path, sizes: list[int]) -> None:
     """Preprocessing of files in which there is nothing to read."""
-    rows = Rows(*_COSTS, "workers MB", "files")
+    rows = Rows(*_COSTS, "workers MB", "readers MB", "files")
     for size in sizes:
         path, _ = build_manifest(root, size)
         out = root / f"empty-{size}"
         shutil.rmtree(out, ignore_errors=True)
         words = (f"--manifest={path}", f"--output_dir={out}")
         cost = run("pipelines.preprocess", *words, codes=(2,))
-        others = " ".join(map(str, cost.peaks[1:5]))
-        rows.cost("preprocess, empty", size, cost, others, len(list(out.iterdir())))
+        rows.cost(
+            *("preprocess, empty", size, cost),
+            *(_of_each(cost.workers), _of_each(cost.readers)),
+            len(list(out.iterdir())),
+        )
 
 
 def make_scores(folder: pathlib.Path, size: int, seed: int) -> pathlib.Path:
@@ -451,15 +475,14 @@ def measure_clips(root: pathlib.Path, sizes: list[int]) -> None:
         )
         made = data_set.DataSet.load(out)
         chunks = sum(row.chunks for row in made.videos())
-        cores = len(os.sched_getaffinity(0))
         rows.add(
             f"{size:,}",
             f"{cost.cpu:.0f}",
             f"{cost.cpu / size:.3f}",
             f"{cost.wall:.0f}",
             cost.peaks[0],
-            " ".join(map(str, cost.peaks[cores + 1 : 2 * cores + 1])),
-            " ".join(map(str, cost.peaks[1 : cores + 1])),
+            _of_each(cost.workers),
+            _of_each(cost.readers),
             sum(1 for path in out.rglob("*") if path.is_file()),
             sum(len(entry["shards"]) for entry in made.info["splits"].values()),
             f"{chunks / size:.2f}",

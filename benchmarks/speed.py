@@ -107,12 +107,12 @@ def keras_training(precision: str):
         from tfmds.models.two_stream import with_pairwise_distance
         from tfmds.training import run, strategies
         from tfmds.training import step as train_step
-        from tfmds.training.config import TrainingConfig
+        from tfmds.training.config import SINGLE, TrainingConfig
 
         model = with_pairwise_distance(keras_network(side, width, precision))
         model.compile(AdamL2(1e-3, l2=1e-5))
         model.optimizer.build(model.trainable_variables)
-        strategy = strategies.make(strategies.SINGLE)
+        strategy = strategies.make(SINGLE)
         terms = run.terms(TrainingConfig())
         train = train_step.make(model, terms, strategy)
         names = ("frames", "mfcc", "label")
@@ -141,15 +141,17 @@ def keras_inference(precision: str):
 def data(augment: bool):
     def make(side: int, width: float):
         from tfmds.data import input_pipeline
+        from tfmds.data.config import BatchConfig
         from tfmds.data.data_set import DataSet
+        from tfmds.spec import ViewConfig
 
         data_set = DataSet.load(_DATA_DIR.value)
         batches = iter(
             input_pipeline.training_dataset(
                 [os.fspath(path) for path in data_set.shards("train")],
                 data_set.spec,
-                input_pipeline.ViewConfig(side, _REGION.value),
-                input_pipeline.BatchConfig(
+                ViewConfig(side, _REGION.value),
+                BatchConfig(
                     tracks=max(1, _size() // 4),
                     chunks_per_track=min(4, _size()),
                     sampling="random",
