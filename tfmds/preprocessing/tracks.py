@@ -20,9 +20,12 @@ from tfmds.preprocessing.search import Search
 from tfmds.preprocessing.sound import Sound
 from tfmds.preprocessing.streams import MediaError, Unread
 
-# Decoded pictures that are held and searched together, at most.
+# Decoded pictures that are held and searched together.
 _BATCH_FRAMES = 48
 _BATCH_BYTES = 100_000_000
+# The same where fewer would be held than lie between two searches, as of 4K: each batch
+# is searched at its end, which costs more than holding them.
+_LARGE_BATCH_BYTES = 320_000_000
 
 Marked = tuple[Picture, bool]
 
@@ -169,9 +172,10 @@ def _batches(
     """Pictures with their marks, as many as may be held at a time."""
     every = options.search_every
     for first in pictures:
-        size = min(_BATCH_FRAMES, max(8, _BATCH_BYTES // first[0].num_bytes()))
+        num_bytes = first[0].num_bytes()
         # Each batch is searched at its end: that should be where one is due anyway.
-        size = size // every * every or size
+        size = min(_BATCH_FRAMES, _BATCH_BYTES // num_bytes) // every * every
+        size = size or min(every, max(8, _LARGE_BATCH_BYTES // num_bytes))
         yield [first, *itertools.islice(pictures, size - 1)]
 
 
