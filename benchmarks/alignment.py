@@ -29,7 +29,7 @@ from tfmds.data import decode
 from tfmds.evaluation import alignment, score_files, scores
 from tfmds.exporting import export_info, saved_model
 from tfmds.models.two_stream import single_streams
-from tfmds.preprocessing.tracks import read_tracks
+from tfmds.preprocessing.tracks import TrackReader
 
 _NUM_SWAPS = 5
 _SHIFT = 0.5
@@ -132,7 +132,7 @@ def embedder(path: str | None) -> Callable[[pathlib.Path, str], Voiced | None]:
 
     def embed(path: pathlib.Path, group: str) -> Voiced | None:
         tracks: dict[int, list] = {}
-        for segment in read_tracks(path, chunk_spec=chunk_spec):
+        for segment in TrackReader(path, chunk_spec=chunk_spec):
             frames = np.concatenate(
                 [
                     decode.decode_frames(tf.constant([jpeg]), chunk_spec, network.view)

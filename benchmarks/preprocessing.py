@@ -135,7 +135,7 @@ def where_time_goes(clip: str) -> dict[str, float]:
             replace(owner, attribute, watch.timed(name, getattr(owner, attribute)))
         decoded = watch.timed_steps("decoding picture and sound", streams.decoded)
         replace(streams, "decoded", decoded)
-        list(tracks.read_tracks(clip))
+        list(tracks.TrackReader(clip))
     watch.stop()
     return dict(watch.seconds.most_common())
 
@@ -144,7 +144,7 @@ def time_of(clip: str, runs: int) -> list[tuple[str, str]]:
     walls, cpus = [], []
     for _ in range(runs + 1):
         start, cpu = time.perf_counter(), _cpu_of_readers()
-        reader = isolation.read_tracks(clip)
+        reader = isolation.IsolatedTrackReader(clip)
         list(reader)
         walls.append(time.perf_counter() - start)
         cpus.append(_cpu_of_readers() - cpu)
@@ -226,8 +226,10 @@ def large_clip(folder: str) -> str:
 _PRINT_TRACKS = """
 import json, sys, time
 from tfmds.preprocessing import tracks
+# What it was called in earlier trees.
+read = getattr(tracks, "read_tracks", tracks.TrackReader)
 began = time.process_time()
-found = [[s.start_seconds, s.boxes.tolist()] for s in tracks.read_tracks(sys.argv[1])]
+found = [[s.start_seconds, s.boxes.tolist()] for s in read(sys.argv[1])]
 print(json.dumps([found, time.process_time() - began]))
 """
 

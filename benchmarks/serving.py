@@ -154,11 +154,11 @@ def main(config: ServingBenchmarkConfig) -> None:
     from tfmds.data.manifest import Video
     from tfmds.detection import judging
     from tfmds.exporting import loading
-    from tfmds.preprocessing.tracks import read_tracks
+    from tfmds.preprocessing.tracks import TrackReader
 
     model = loading.load(config.model)
     spec = model.spec
-    segment = next(iter(read_tracks(path, chunk_spec=spec)))
+    segment = next(iter(TrackReader(path, chunk_spec=spec)))
     second = dataclasses.replace(
         segment,
         frames=segment.frames[: spec.num_frames],
@@ -188,7 +188,7 @@ def main(config: ServingBenchmarkConfig) -> None:
         for name, (signature, inputs) in tensors.items()
     }
     prepare = mean_seconds(
-        lambda: list(read_tracks(path, chunk_spec=spec)), config.seconds
+        lambda: list(TrackReader(path, chunk_spec=spec)), config.seconds
     )
     judge = mean_seconds(lambda: judging.judge(model, path), config.seconds)
     with service(config.model, config.workers) as (client, _):

@@ -142,13 +142,13 @@ def write(shard: Shard, job: Job) -> None:
 
 
 def _write_records(shard: Shard, job: Job, path: epath.Path) -> tuple[list[dict], int]:
-    """Writes the records of a shard; answers a row for each video, and their number."""
+    """Writes the records of a shard; returns a row for each video, and their number."""
     rows = []
     num_records = 0
     with tf.io.TFRecordWriter(os.fspath(path)) as writer:
         for done, video in enumerate(shard.videos):
             _progress_file(job, shard).write_text(str(done))
-            reader = isolation.read_tracks(
+            reader = isolation.IsolatedTrackReader(
                 epath.Path(job.root) / video.path,
                 job.options,
                 chunk_spec=job.chunk_spec,

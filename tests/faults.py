@@ -53,9 +53,9 @@ def fault():
     return path if "handing over" in path else ""
 
 class TrackReader(tracks.TrackReader):
-    def __init__(self, its_path, *args):
+    def __init__(self, its_path, *args, **more):
         global path
-        super().__init__(its_path, *args)
+        super().__init__(its_path, *args, **more)
         path = its_path
 
 path = ""

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from tfmds import spec
-from tfmds.preprocessing.tracks import read_tracks
+from tfmds.preprocessing.tracks import TrackReader
 
 FOLDER = os.environ.get("TFMDS_REAL_CLIPS", "")
 pytestmark = [
@@ -37,7 +37,7 @@ def clips() -> list[str]:
 
 @pytest.mark.parametrize("name", clips())
 def test_a_single_speaker_is_one_track_over_nearly_all_of_the_clip(name):
-    reader = read_tracks(pathlib.Path(FOLDER) / "clips" / name)
+    reader = TrackReader(pathlib.Path(FOLDER) / "clips" / name)
     segments = list(reader)
     summary = reader.summary
     assert summary.status == spec.OK, summary.reason

@@ -92,12 +92,7 @@ def _claim(output_dir: epath.Path, settings: clips.SynthesisConfig) -> None:
     mark = output_dir / SETTINGS
     if mark.exists():
         hint = "Use the same flags to go on, or another --output_dir."
-        found = json_files.read(mark, "the settings of a demo data set", hint)
-        if differing := json_files.differences(found, asked):
-            raise InputError(
-                f"{output_dir} holds a demo data set that was made otherwise:"
-                f" {'; '.join(differing)}. {hint}"
-            )
+        json_files.check_same(mark, asked, output_dir, "a demo data set", hint)
         return
     if output_dir.exists() and any(output_dir.iterdir()):
         raise InputError(

@@ -36,7 +36,7 @@ def write_mp4(
     sound = np.clip(sound, -1, 1).astype(np.float32)
     with av.open(os.fspath(path), "w", format="mp4") as container:
         # The bytes must not depend on the machine's cores, hence one thread; and with
-        # macroblock trees x264 answers now and then something else on AVX-512.
+        # macroblock trees x264 gives now and then something else on AVX-512.
         video = container.add_stream(
             "libx264",
             rate=rate,

@@ -57,7 +57,7 @@ class Scene:
     def film(
         self, head: Head, image: np.ndarray, opening: float, frame: int
     ) -> np.ndarray:
-        """Turns and places a drawn head; answers the picture, uint8 RGB.
+        """Turns and places a drawn head; returns the picture, uint8 RGB.
 
         Args:
           head: Whose head it is.

@@ -3,12 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.test_two_stream import chunks
+from tests.models.test_two_stream import chunks, trainable
 from tfmds.common.errors import InputError
 from tfmds.evaluation import thresholds
 from tfmds.exporting import loading, saved_model
 from tfmds.models.checkpoints import State, save, write_config
-from tfmds.models.losses import ContrastiveLoss
 from tfmds.models.two_stream import TwoStreamConfig, count_parameters, two_stream
 from tfmds.models.visual import BACKBONES
 from tfmds.spec import ChunkSpec
@@ -86,18 +85,7 @@ def test_a_step_trains_and_the_network_exports(backbone, tmp_path):
 
 
 def check_training_and_export(config: TwoStreamConfig, tmp_path):
-    keras.utils.set_random_seed(0)
-    model = two_stream(config)
-    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(
-        "adam",
-        loss={
-            "distance": ContrastiveLoss(),
-            "visual_logits": cross_entropy,
-            "audio_logits": cross_entropy,
-        },
-        jit_compile=False,
-    )
+    model = trainable(config)
     before = [v.numpy() for v in model.trainable_variables]
     batch = chunks(2, 32)
     loss = model.train_on_batch(batch, dict.fromkeys(model.output, np.array([0, 1])))

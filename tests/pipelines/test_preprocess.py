@@ -244,7 +244,7 @@ def test_killed_at_any_step_and_run_again_gives_the_same_bytes(
     for name in ("write_text", "replace", "unlink", "rmtree"):
         step_by_step(path_type, name)
     step_by_step(tf.io.TFRecordWriter, "write")
-    monkeypatch.setattr(shards.isolation, "read_tracks", Reader)
+    monkeypatch.setattr(shards.isolation, "IsolatedTrackReader", Reader)
 
     def run(out, stop_after=None):
         steps[0], last[0] = 0, stop_after

@@ -26,17 +26,17 @@ def read(reader):
 def test_a_process_of_its_own_finds_the_same(head):
     seconds = []
     options = PreprocessingConfig(max_record_seconds=1)
-    isolated = isolation.read_tracks(head, options, on_progress=seconds.append)
+    isolated = isolation.IsolatedTrackReader(head, options, on_progress=seconds.append)
     segments, summary = read(isolated)
     assert len(segments) == 2
-    expected, its_summary = read(tracks.read_tracks(head, options))
+    expected, its_summary = read(tracks.TrackReader(head, options))
     assert (len(segments), summary) == (len(expected), its_summary)
     assert seconds == sorted(seconds)
     assert seconds[-1] == pytest.approx(2.5)
 
 
 def test_a_video_may_take_only_so_long(head):
-    segments, summary = read(isolation.read_tracks(head, max_seconds=0))
+    segments, summary = read(isolation.IsolatedTrackReader(head, max_seconds=0))
     assert (segments, summary.status) == ([], spec.DECODE_ERROR)
     assert "longer than" in summary.reason
 
@@ -49,7 +49,7 @@ def test_a_video_may_take_only_so_long(head):
 def test_a_fault_costs_one_video(head, tmp_path, fault, reason):
     path = tmp_path / f"{fault}.mp4"
     os.link(head, path)
-    segments, summary = read(isolation.read_tracks(path))
+    segments, summary = read(isolation.IsolatedTrackReader(path))
     assert (segments, summary.status) == ([], spec.DECODE_ERROR)
     assert reason in summary.reason
 
@@ -69,10 +69,10 @@ def test_a_process_that_ends_while_it_hands_over_has_handed_over_nothing(
     path = tmp_path / f"{fault} handing over.mp4"
     os.link(head, path)
     options = PreprocessingConfig(max_record_seconds=1, video_timeout_seconds=seconds)
-    segments, summary = read(isolation.read_tracks(path, options))
+    segments, summary = read(isolation.IsolatedTrackReader(path, options))
     assert (segments, summary.status) == ([], spec.DECODE_ERROR)
     assert reason in summary.reason
-    segments, summary = read(isolation.read_tracks(head))
+    segments, summary = read(isolation.IsolatedTrackReader(head))
     assert (len(segments), summary.status) == (1, spec.OK)
 
 
@@ -81,19 +81,19 @@ def test_a_process_that_is_killed_before_it_begins_is_replaced(head):
     processes.start(2, 0)
     for process in processes._idle:
         process.kill()
-    segments, summary = read(isolation.read_tracks(head))
+    segments, summary = read(isolation.IsolatedTrackReader(head))
     assert (len(segments), summary.status) == (1, spec.OK)
 
 
 def test_another_thread_stops_the_reading(head):
-    reader = isolation.read_tracks(head, on_progress=lambda _: reader.stop())
+    reader = isolation.IsolatedTrackReader(head, on_progress=lambda _: reader.stop())
     segments, summary = read(reader)
     assert (segments, summary.status) == ([], spec.DECODE_ERROR)
 
 
 def test_what_the_file_states_is_told_before_anything_is_decoded(head):
     told = []
-    reader = isolation.read_tracks(
+    reader = isolation.IsolatedTrackReader(
         head, on_opened=told.append, on_progress=told.append, max_seconds=60
     )
     read(reader)
@@ -104,7 +104,7 @@ def test_what_the_file_states_is_told_before_anything_is_decoded(head):
 
 def test_nothing_of_a_video_is_kept_when_it_was_read(head):
     ours, theirs = socket.socketpair()
-    request = isolation.read_tracks(head)._request
+    request = isolation.IsolatedTrackReader(head)._request
     found = []
     gc.collect()
     gc.disable()

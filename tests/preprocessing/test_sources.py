@@ -7,7 +7,7 @@ from tests import media as make
 from tfmds import spec
 from tfmds.preprocessing import sources
 from tfmds.preprocessing.config import PreprocessingConfig
-from tfmds.preprocessing.tracks import read_tracks
+from tfmds.preprocessing.tracks import TrackReader
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_what_is_there_is_told(archive, tmp_path):
 
 
 def status_of(path):
-    reader = read_tracks(path)
+    reader = TrackReader(path)
     assert not list(reader)
     return reader.summary
 
@@ -56,7 +56,7 @@ def test_a_video_in_an_archive_is_read_as_one_beside_it(tmp_path):
 
 
 def test_a_member_that_is_too_large_is_not_unpacked(archive):
-    reader = read_tracks(
+    reader = TrackReader(
         archive / "below" / "x.mp4", PreprocessingConfig(max_video_bytes=699)
     )
     assert not list(reader)

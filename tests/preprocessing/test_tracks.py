@@ -8,7 +8,7 @@ from tests import media as make
 from tfmds import spec
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.mfcc import mfcc
-from tfmds.preprocessing.tracks import read_tracks
+from tfmds.preprocessing.tracks import TrackReader
 
 SPEC = spec.ChunkSpec()
 
@@ -18,7 +18,7 @@ def pixels(jpeg):
 
 
 def read(path, **options):
-    reader = read_tracks(path, PreprocessingConfig(**options))
+    reader = TrackReader(path, PreprocessingConfig(**options))
     return list(reader), reader.summary
 
 

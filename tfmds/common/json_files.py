@@ -136,6 +136,32 @@ def differences(before: Any, now: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def check_same(
+    path: os.PathLike | str,
+    now: Mapping[str, Any],
+    folder: os.PathLike | str,
+    what: str,
+    hint: str,
+) -> None:
+    """Refuses to go on with what was begun with other settings.
+
+    Args:
+      path: The file of the settings that it was begun with.
+      now: Those asked for.
+      folder: Where it is, for the error.
+      what: What it is, for the error.
+      hint: What to do, a sentence.
+
+    Raises:
+      InputError: They differ, or cannot be read.
+    """
+    before = read(path, f"the settings of {what}", hint)
+    if differing := differences(before, now):
+        raise InputError(
+            f"{folder} holds {what} made otherwise: {'; '.join(differing)}. {hint}"
+        )
+
+
 def _short(value: Any, other: Any) -> str:
     if isinstance(value, Mapping) and isinstance(other, Mapping):
         differing = [f"{k}={v}" for k, v in value.items() if v != other.get(k)]

@@ -63,7 +63,7 @@ def _problem(path: epath.Path, entry: dict[str, Any], spec: ChunkSpec) -> str:
 
 
 def check(data_set: DataSet) -> int:
-    """Reads all of each shard and answers how many there are.
+    """Reads all of each shard and returns how many there are.
 
     Raises:
       InputError: Some are not as they were written; all of them are named.

@@ -112,7 +112,7 @@ def judge(
       InputError: The hop is none, or the model cannot be asked.
       StartError: No process can be started.
     """
-    reader = isolation.read_tracks(
+    reader = isolation.IsolatedTrackReader(
         path,
         options,
         chunk_spec=model.spec,

@@ -84,7 +84,7 @@ def judge_all(
             distances.append(chunk.distance)
             tell()
 
-        reader = isolation.read_tracks(
+        reader = isolation.IsolatedTrackReader(
             path,
             options,
             chunk_spec=model.spec,

@@ -69,7 +69,8 @@ class Results:
                 f"{output_dir}: another tfmds.detect writes its results there"
             ) from e
         if os.path.exists(run_file):
-            _check_same(output_dir, run_file, run)
+            hint = "Choose another --output_dir."
+            json_files.check_same(run_file, run, output_dir, "results", hint)
         else:
             files.write_json(run_file, run)
         self.outcomes: dict[str, str] = {}
@@ -94,7 +95,7 @@ class Results:
             yield fields
 
     def write_table(self) -> str:
-        """Writes all results as CSV and answers its path."""
+        """Writes all results as CSV and returns its path."""
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -157,13 +158,3 @@ def row(fields: dict[str, Any]) -> dict[str, Any]:
         "faces": len(fields["tracks"]),
     }  # fmt: skip
     return {name: fields[name] for name in COLUMNS}
-
-
-def _check_same(output_dir: str, run_file: str, run: dict[str, Any]) -> None:
-    hint = "Choose another --output_dir."
-    before = json_files.read(run_file, "what made the results", hint)
-    if differing := json_files.differences(before, run):
-        raise InputError(
-            f"{output_dir} holds results that were made otherwise:"
-            f" {'; '.join(differing)}. {hint}"
-        )

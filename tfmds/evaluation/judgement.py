@@ -620,7 +620,7 @@ _ROUNDING = 1e-3
 
 
 def merge_periods(periods: Sequence[Period]) -> tuple[Period, ...]:
-    """Joins stretches that touch or overlap; the answer is in order of time."""
+    """Joins stretches that touch or overlap; the result is in order of time."""
     merged: list[Period] = []
     for start, end in sorted(periods):
         if merged and start <= merged[-1][1] + _ROUNDING:

@@ -168,7 +168,7 @@ def newest_version(path: epath.Path) -> int:
 
 
 def is_export(path: os.PathLike | str) -> bool:
-    """Whether `find` would answer a folder."""
+    """Whether `find` would return a folder."""
     path = epath.Path(path)
     folders = (path, path / str(newest_version(path)))
     return any((folder / SAVED_MODEL).exists() for folder in folders)

@@ -1,4 +1,4 @@
-"""A trained network without its batch norms: the same answers from fewer operations.
+"""A trained network without its batch norms: the same outputs from fewer operations.
 
 In use a batch norm multiplies and adds constants, which the weights of a neighbouring
 layer can hold (Jacob et al. 2018, section 3.2).

@@ -171,7 +171,7 @@ class Distance(layers.Layer):
         self.unit_embeddings = unit_embeddings
 
     def call(self, inputs: Sequence[KerasTensor]) -> KerasTensor:
-        """Takes two float `[n, d]`, answers float `[n]`."""
+        """Takes two float `[n, d]`, returns float `[n]`."""
         seen, heard = self.embeddings(inputs)
         return losses.distance(seen, heard)
 
@@ -191,7 +191,7 @@ class PairwiseDistance(Distance):
     """Distance of each mouth in the batch to each voice."""
 
     def call(self, inputs: Sequence[KerasTensor]) -> KerasTensor:
-        """Takes two float `[n, d]`, answers float `[n, n]`."""
+        """Takes two float `[n, d]`, returns float `[n, n]`."""
         seen, heard = self.embeddings(inputs)
         return losses.distance(seen[:, None], heard[None])
 

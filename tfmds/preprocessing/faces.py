@@ -86,7 +86,7 @@ class Tracker:
         self.live = []
 
     def update(self, frame: int, boxes: Sequence[Box]) -> list[Track]:
-        """Adds the detections of a frame; answers the tracks that begin with it."""
+        """Adds the detections of a frame; returns the tracks that begin with it."""
         longest = self._options.max_missed_frames + 1
         for track in self.live:
             track.is_over = frame - track.frames[-1] > longest

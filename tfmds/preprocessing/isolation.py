@@ -54,7 +54,13 @@ class Stated:
 
 
 class IsolatedTrackReader:
-    """As `tracks.TrackReader`, of a video that another process reads.
+    """As `tracks.TrackReader`, in a process that may crash or hang.
+
+    The processes are kept for the next videos, one for each that is read at the
+    same time. They use no GPU, and one thread for the detector, so that the tracks
+    do not depend on the machine. `options` has the limits: a video that makes no
+    headway for `video_timeout_seconds` is given up, a process has `max_memory_mb`.
+    Iterating raises a StartError where no process can be started.
 
     Attributes:
       summary: What became of the video; stands when the first segment comes, or the
@@ -64,20 +70,33 @@ class IsolatedTrackReader:
     def __init__(
         self,
         path: os.PathLike | str,
-        options: PreprocessingConfig,
-        chunk_spec: spec.ChunkSpec,
-        sound_path: os.PathLike | str | None,
-        num_threads: int,
-        max_seconds: float | None,
-        on_progress: Callable[[float], None],
-        on_opened: Callable[[Stated], None],
+        options: PreprocessingConfig | None = None,
+        *,
+        chunk_spec: spec.ChunkSpec | None = None,
+        sound_path: os.PathLike | str | None = None,
+        num_threads: int = 0,
+        max_seconds: float | None = None,
+        on_progress: Callable[[float], None] = lambda _: None,
+        on_opened: Callable[[Stated], None] = lambda _: None,
     ):
-        self._options = options
+        """Names the video; nothing is read before the iteration.
+
+        Args:
+          path: As `tracks.TrackReader`, and so are those that are not told here.
+          options: How faces are found and stored, and the limits.
+          chunk_spec: Rates and sizes of what is made.
+          sound_path: A file with the sound.
+          num_threads: Threads that decode pictures.
+          max_seconds: The video is given up when its reading takes longer in all.
+          on_progress: Is told how many seconds of the video were read.
+          on_opened: Is told what the file states, before anything is decoded.
+        """
+        self._options = options or PreprocessingConfig()
         self._request = {
             "kind": "read",
             "path": os.fspath(path),
-            "options": options.to_json(),
-            "chunk_spec": chunk_spec.to_json(),
+            "options": self._options.to_json(),
+            "chunk_spec": (chunk_spec or spec.ChunkSpec()).to_json(),
             "sound_path": None if sound_path is None else os.fspath(sound_path),
             "num_threads": num_threads,
         }
@@ -158,52 +177,6 @@ class IsolatedTrackReader:
                 return []
 
 
-def read_tracks(
-    path: os.PathLike | str,
-    options: PreprocessingConfig | None = None,
-    *,
-    chunk_spec: spec.ChunkSpec | None = None,
-    sound_path: os.PathLike | str | None = None,
-    num_threads: int = 0,
-    max_seconds: float | None = None,
-    on_progress: Callable[[float], None] = lambda _: None,
-    on_opened: Callable[[Stated], None] = lambda _: None,
-) -> IsolatedTrackReader:
-    """As `tracks.read_tracks`, in a process that may crash or hang.
-
-    The processes are kept for the next videos, one for each that is read at the
-    same time. They use no GPU, and one thread for the detector, so that the tracks
-    do not depend on the machine. `options` has the limits: a video that makes no
-    headway for `video_timeout_seconds` is given up, a process has `max_memory_mb`.
-
-    Args:
-      path: The video.
-      options: How faces are found and stored, and the limits.
-      chunk_spec: Rates and sizes of what is made.
-      sound_path: A file with the sound, where it is not in the video.
-      num_threads: Threads that decode pictures, 0 for one a core.
-      max_seconds: The video is given up when its reading takes longer in all.
-      on_progress: Is told how many seconds of the video were read, now and then.
-      on_opened: Is told what the file states, before anything is decoded.
-
-    Returns:
-      An iterable over `TrackSegment` with a `summary` after its end.
-
-    Raises:
-      StartError: While iterating, where no process can be started.
-    """
-    return IsolatedTrackReader(
-        path,
-        options or PreprocessingConfig(),
-        chunk_spec or spec.ChunkSpec(),
-        sound_path,
-        num_threads,
-        max_seconds,
-        on_progress,
-        on_opened,
-    )
-
-
 def serve() -> None:
     """Reads videos for the process that started this one, as long as that runs."""
     _restrict(int(sys.argv[1]))
@@ -244,10 +217,10 @@ def _serve_one(connection: socket.socket, request: messages.Header) -> None:
     reader = TrackReader(
         request["path"],
         options,
-        spec.ChunkSpec(**request["chunk_spec"]),
-        request["sound_path"],
-        request["num_threads"],
-        lambda seconds: tell("progress", seconds=seconds),
+        chunk_spec=spec.ChunkSpec(**request["chunk_spec"]),
+        sound_path=request["sound_path"],
+        num_threads=request["num_threads"],
+        on_progress=lambda seconds: tell("progress", seconds=seconds),
     )
     try:
         tell("opened", stated=dataclasses.asdict(_stated(request["path"])))

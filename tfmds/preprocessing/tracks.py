@@ -67,10 +67,12 @@ class Summary:
 
 
 class TrackReader:
-    """Yields the segments of a video once it was read to its end.
+    """Finds, follows and cuts out the faces of a video, with the sound of their time.
 
+    An iterable over `TrackSegment`, which come once the video was read to its end.
     Every face that meets the rules is a track of its own; `options.tracks` says
-    which of them are kept.
+    which of them are kept. A video that cannot be used raises nothing: it yields no
+    segments, and the summary tells why.
 
     Attributes:
       summary: What became of the video; stands when the iteration has ended.
@@ -79,15 +81,26 @@ class TrackReader:
     def __init__(
         self,
         path: os.PathLike | str,
-        options: PreprocessingConfig,
-        chunk_spec: spec.ChunkSpec,
-        sound_path: os.PathLike | str | None,
-        num_threads: int,
+        options: PreprocessingConfig | None = None,
+        *,
+        chunk_spec: spec.ChunkSpec | None = None,
+        sound_path: os.PathLike | str | None = None,
+        num_threads: int = 0,
         on_progress: Callable[[float], None] = lambda _: None,
     ):
+        """Names the video; nothing is read before the iteration.
+
+        Args:
+          path: The video, also in a zip archive: `part.zip/x.mp4`.
+          options: How faces are found and stored.
+          chunk_spec: Rates and sizes of what is made.
+          sound_path: A file with the sound, where it is not in the video.
+          num_threads: Threads that decode pictures, 0 for one a core.
+          on_progress: Is told how many seconds of the video were read, now and then.
+        """
         self._path = path
-        self._options = options
-        self._spec = chunk_spec
+        self._options = options or PreprocessingConfig()
+        self._spec = chunk_spec or spec.ChunkSpec()
         self._sound_path = sound_path
         self._num_threads = num_threads
         self._on_progress = on_progress
@@ -129,41 +142,6 @@ class TrackReader:
             summary = followed.summarize(held.stretches, media)
             known = facts.read(path, media.sound.path, *media.indices)
             return dataclasses.replace(summary, media=known)
-
-
-def read_tracks(
-    path: os.PathLike | str,
-    options: PreprocessingConfig | None = None,
-    *,
-    chunk_spec: spec.ChunkSpec | None = None,
-    sound_path: os.PathLike | str | None = None,
-    num_threads: int = 0,
-    on_progress: Callable[[float], None] = lambda _: None,
-) -> TrackReader:
-    """Finds, follows and cuts out the faces of a video, with the sound of their time.
-
-    A video that cannot be used raises nothing: it yields no segments, and the
-    summary tells why.
-
-    Args:
-      path: The video, also in a zip archive: `part.zip/x.mp4`.
-      options: How faces are found and stored.
-      chunk_spec: Rates and sizes of what is made.
-      sound_path: A file with the sound, where it is not in the video.
-      num_threads: Threads that decode pictures, 0 for one a core.
-      on_progress: Is told how many seconds of the video were read, now and then.
-
-    Returns:
-      An iterable over `TrackSegment` with a `summary` after its end.
-    """
-    return TrackReader(
-        path,
-        options or PreprocessingConfig(),
-        chunk_spec or spec.ChunkSpec(),
-        sound_path,
-        num_threads,
-        on_progress,
-    )
 
 
 def _batches(

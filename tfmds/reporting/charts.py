@@ -1,6 +1,6 @@
 """What all charts share: colours, layers, lines with names; pages and pictures of them.
 
-Vega draws SVG in a page: it answers the pointer, prints sharply and takes its colours
+Vega draws SVG in a page: it follows the pointer, prints sharply and takes its colours
 from the page's style sheet, so that one chart serves light, dark and paper.
 """
 

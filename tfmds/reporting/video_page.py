@@ -159,7 +159,7 @@ def write_video_page(
     judgement: VideoJudgement,
     provenance: Mapping[str, str] | None = None,
 ) -> epath.Path:
-    """Writes the page of one video and answers its path."""
+    """Writes the page of one video and returns its path."""
     path = epath.Path(output_dir) / page_name(judgement.path)
     files.write_text(path, video_page(judgement, provenance))
     return path
@@ -170,7 +170,7 @@ def write_index_page(
     judgements: Iterable[VideoJudgement],
     provenance: Mapping[str, str] | None = None,
 ) -> epath.Path:
-    """Writes the table of several videos and answers its path."""
+    """Writes the table of several videos and returns its path."""
     path = epath.Path(output_dir) / INDEX_FILE
     files.write_text(path, index_page(judgements, provenance))
     return path

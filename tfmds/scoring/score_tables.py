@@ -36,9 +36,10 @@ def find_or_make(
         return epath.Path(config.scores), ""
     model, data_dir = config.source
     # TensorFlow starts in seconds: only who scores waits for it.
+    from tfmds.models import checkpoints
     from tfmds.scoring import mismatches, scorer
 
-    model_id = scorer.model_id(model)
+    model_id = checkpoints.model_id(model)
     if threshold is not None and threshold.model_id not in ("", model_id):
         raise InputError(
             f"the threshold was chosen for the model {threshold.model_id}, and"

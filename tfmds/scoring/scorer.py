@@ -21,8 +21,6 @@ from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import TwoStreamConfig, fake_probability
 from tfmds.scoring import lag_scores
 
-model_id = checkpoints.model_id
-
 _BATCH_SIZE = 32
 _COLUMNS = ("video_id", "track", "start_seconds", "label")
 

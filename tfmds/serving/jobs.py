@@ -211,7 +211,7 @@ class Queue:
         self._changed = asyncio.Event()
 
     async def wait_for_change(self, seconds: float) -> bool:
-        """Waits for the next change of any job; answers whether one came in time."""
+        """Waits for the next change of any job; returns whether one came in time."""
         try:
             await asyncio.wait_for(self._changed.wait(), seconds)
         except asyncio.TimeoutError:

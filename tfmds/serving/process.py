@@ -127,7 +127,7 @@ class Worker:
                 os.kill(self._process.pid, signal.SIGKILL)
 
     async def _live(self) -> bool:
-        """One process from start to end; answers whether it was ever ready."""
+        """One process from start to end; returns whether it was ever ready."""
         was_ready = False
         self.num_started += 1
         ours, theirs = socket.socketpair()

@@ -171,7 +171,7 @@ class _Form:
         )
 
     def feed(self, data: bytes) -> bytes:
-        """Takes a piece of the form; answers the bytes of the file in it."""
+        """Takes a piece of the form; returns the bytes of the file in it."""
         try:
             self._parser.write(data)
         except MultipartParseError as e:

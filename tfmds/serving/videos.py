@@ -88,7 +88,7 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
 
     @routes.post("", status_code=202)
     async def upload(request: fastapi.Request) -> Response:
-        """Takes a video and answers its job."""
+        """Takes a video and returns its job."""
         nonlocal num_uploading
         if (answer := busy()) is not None:
             return answer

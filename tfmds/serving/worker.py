@@ -202,7 +202,7 @@ class Worker:
             if asked["id"] in self._stopped:
                 raise _Stopped
 
-        reader = isolation.read_tracks(
+        reader = isolation.IsolatedTrackReader(
             folder / jobs.UPLOAD_FILE,
             self._options,
             chunk_spec=self._model.spec,

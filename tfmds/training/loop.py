@@ -64,7 +64,7 @@ class Loop:
     Attributes:
       workdir: Where it lives.
       model: The network with its optimizer, as `state` says.
-      train_step: Trains on a batch and answers its figures by tag.
+      train_step: Trains on a batch and returns its figures by tag.
       validation: Scores the validation split.
       board: Where figures are shown.
       epochs: Epochs in all.
@@ -92,7 +92,7 @@ class Loop:
     best_by: str = scores.MDS
 
     def run(self, batches: Batches) -> checkpoints.State:
-        """Runs to the end; `batches` answers those of an epoch from a step on."""
+        """Runs to the end; `batches` returns those of an epoch from a step on."""
         total = self.epochs * self.steps_per_epoch
         if self.state.step:
             self._say(f"{self.workdir}: going on at step {self.state.step} of {total}")
@@ -136,7 +136,7 @@ class Loop:
             )
 
     def _read(self, pending: dict[int, dict[str, tf.Tensor]], bar: tqdm) -> int:
-        """Writes the figures of these steps; answers how many had one class only."""
+        """Writes the figures of these steps; returns how many had one class only."""
         one_class = 0
         for step, values in pending.items():
             figures = {tag: float(value) for tag, value in values.items()}

@@ -52,7 +52,7 @@ def make(
     terms: Terms,
     strategy: tf.distribute.Strategy,
 ) -> Callable[[Any], dict[str, tf.Tensor]]:
-    """Makes the function that trains on a batch and answers its figures by tag.
+    """Makes the function that trains on a batch and returns its figures by tag.
 
     Each replica takes its rows of the batch through the streams. Embeddings are then
     gathered, and what follows, mismatches between any two rows included, is done on

@@ -112,7 +112,7 @@ class Result:
 
 
 class Validation:
-    """Scores the validation split; answers None where there is none.
+    """Scores the validation split; returns None where there is none.
 
     Args:
       data_set: The data set.
