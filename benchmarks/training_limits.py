@@ -203,6 +203,10 @@ def _input_pipeline(
     return taken / count / batch.size
 
 
+def _short(value: float) -> str:
+    return f"{float(f'{value:.3g}'):g}"
+
+
 def main(
     config: LimitsConfig,
     network: TwoStreamConfig,
@@ -225,16 +229,16 @@ def main(
     print(f"| product of two matrices of {config.side} | {matrix_rate:.0f} GFLOP/s |")
     print(f"| a chunk, forward | {forward / 1e9:.3g} GFLOP |")
     print(f"| a chunk, training | {operations / 1e9:.3g} GFLOP |")
-    print(f"| a chunk, training | {1000 * taken / batch.size:.3g} ms |")
+    print(f"| a chunk, training | {_short(1000 * taken / batch.size)} ms |")
     print(f"| a step | {rate:.3g} GFLOP/s, {rate / matrix_rate:.1%} of the matrices |")
     if config.data_dir:
         made = _input_pipeline(config.data_dir, network, batch, recipe.seed)
-        print(f"| a chunk, input pipeline beside it | {1000 * made:.3g} ms |")
+        print(f"| a chunk, input pipeline beside it | {_short(1000 * made)} ms |")
     operations_taken = by_operation(step)
     print("\n| kind of operation | share of a step | ms a chunk |\n| --- | --- | --- |")
     shares = by_kind(operations_taken)
     for kind, share in shares.items():
-        print(f"| {kind} | {share:.1%} | {1000 * taken * share / batch.size:.2g} |")
+        print(f"| {kind} | {share:.1%} | {_short(1000 * taken * share / batch.size)} |")
     share = shares["convolutions"]
     print(
         f"\nConvolutions alone: {rate / share:.3g} GFLOP/s,"
