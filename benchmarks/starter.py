@@ -190,6 +190,7 @@ def export_model(
         f"--model={trained}",
         f"--clips={config.clips}",
         f"--workdir={judged}",
+        "--scores_only",
     )
     run(
         "tfmds.select_threshold",
