@@ -1,4 +1,5 @@
 import pathlib
+import types
 
 import cv2
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from tests import media as make
 from tfmds import spec
+from tfmds.preprocessing import tracks
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.mfcc import mfcc
 from tfmds.preprocessing.tracks import TrackReader
@@ -279,3 +281,17 @@ def test_what_comes_before_the_damage_is_used(tmp_path, head):
     assert summary.status == spec.OK
     assert 2 <= summary.chunks < 8
     assert summary.reason
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "length"),
+    # As of 720p, 1080p, 4K and 8K.
+    [(1_400_000, 48), (3_200_000, 24), (12_500_000, 24), (50_000_000, 8)],
+)
+def test_a_batch_ends_where_a_search_is_due_unless_that_takes_too_much(
+    num_bytes, length
+):
+    pictures = [(types.SimpleNamespace(num_bytes=lambda: num_bytes), False)] * 100
+    found = list(tracks._batches(iter(pictures), PreprocessingConfig()))
+    assert len(found[0]) == length
+    assert sum(map(len, found)) == 100
