@@ -13,24 +13,34 @@ scaled, and varied or not, with all cores to themselves. Start-up is from the st
 the process to the end of the first step.
 """
 
+import dataclasses
 import importlib.util
 import multiprocessing
 import os
 import resource
 import statistics
-import sys
 import time
 
 import numpy as np
-from absl import flags
 
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 224, "Side of the pictures, pixels.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Chunks of a step.")
-_WIDTH = flags.DEFINE_float("width", 1.0, "Width of the network.")
-_REGION = flags.DEFINE_string("region", "face", "Part of the crops for `data`.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Data set for `data`.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Steps of each contender that count.")
-_ONLY = flags.DEFINE_list("only", [], "Names of contenders, all without.")
+from tfmds.common import app
+from tfmds.common.flags import setting
+from tfmds.spec import REGIONS, ViewConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeedConfig:
+    """Which network, on how much."""
+
+    image_size: int = setting(224, "Side of the pictures, pixels.", low=32)
+    batch_size: int = setting(8, "Chunks of a step.", low=1)
+    width: float = setting(1.0, "Width of the network.")
+    region: str = setting(
+        "face", "Part of the crops for `data`.", choices=tuple(REGIONS)
+    )
+    data_dir: str | None = setting(None, "Data set for `data`.")
+    rounds: int = setting(5, "Steps of each contender that count.", low=1)
+    only: tuple[str, ...] = setting((), "Names of contenders, all without.")
 
 
 def batch(size: int, side: int):
@@ -40,22 +50,22 @@ def batch(size: int, side: int):
     return frames, mfcc, np.arange(size) % 2
 
 
-def torch_network(side: int):
+def torch_network(config: SpeedConfig):
     import torch
 
     from tests import torch_reference
 
     torch.set_num_threads(os.cpu_count())
-    frames, mfcc, label = batch(_size(), side)
-    network = torch_reference.Reference("resnet18", side)
+    frames, mfcc, label = batch(config.batch_size, config.image_size)
+    network = torch_reference.Reference("resnet18", config.image_size)
     return network, torch.from_numpy(frames), torch.from_numpy(mfcc), label
 
 
-def torch_training(side: int, width: float):
+def torch_training(config: SpeedConfig):
     import torch
     from torch.nn import functional
 
-    network, frames, mfcc, label = torch_network(side)
+    network, frames, mfcc, label = torch_network(config)
     network.train()
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-5)
     real = torch.from_numpy(label).float()
@@ -77,10 +87,10 @@ def torch_training(side: int, width: float):
     return step
 
 
-def torch_inference(side: int, width: float):
+def torch_inference(config: SpeedConfig):
     import torch
 
-    network, frames, mfcc, _ = torch_network(side)
+    network, frames, mfcc, _ = torch_network(config)
     network.eval()
 
     def step():
@@ -90,17 +100,17 @@ def torch_inference(side: int, width: float):
     return step
 
 
-def keras_network(side: int, width: float, precision: str):
+def keras_network(config: SpeedConfig, precision: str):
     import keras
 
     from tfmds.models.two_stream import TwoStreamConfig, two_stream
 
     keras.mixed_precision.set_global_policy(precision)
-    return two_stream(TwoStreamConfig(width=width, image_size=side))
+    return two_stream(TwoStreamConfig(width=config.width, image_size=config.image_size))
 
 
 def keras_training(precision: str):
-    def make(side: int, width: float):
+    def make(config: SpeedConfig):
         import tensorflow as tf
 
         from tfmds.models.optimizers import AdamL2
@@ -109,14 +119,14 @@ def keras_training(precision: str):
         from tfmds.training import step as train_step
         from tfmds.training.config import SINGLE, TrainingConfig
 
-        model = with_pairwise_distance(keras_network(side, width, precision))
+        model = with_pairwise_distance(keras_network(config, precision))
         model.compile(AdamL2(1e-3, l2=1e-5))
         model.optimizer.build(model.trainable_variables)
         strategy = strategies.make(SINGLE)
         terms = run.terms(TrainingConfig())
         train = train_step.make(model, terms, strategy)
         names = ("frames", "mfcc", "label")
-        values = map(tf.constant, batch(_size(), side))
+        values = map(tf.constant, batch(config.batch_size, config.image_size))
         data = dict(zip(names, values, strict=True))
         return lambda: float(train(data)["loss/total"])
 
@@ -124,36 +134,35 @@ def keras_training(precision: str):
 
 
 def keras_inference(precision: str):
-    def make(side: int, width: float):
+    def make(config: SpeedConfig):
         import tensorflow as tf
 
         from tfmds.models.folding import fold_batch_norm
         from tfmds.scoring import scorer
 
-        network = fold_batch_norm(keras_network(side, width, precision))
+        network = fold_batch_norm(keras_network(config, precision))
         predict = scorer.predictor(network)
-        frames, mfcc, _ = (tf.constant(x) for x in batch(_size(), side))
+        frames, mfcc, _ = map(tf.constant, batch(config.batch_size, config.image_size))
         return lambda: predict(frames, mfcc)["distance"].numpy()
 
     return make
 
 
 def data(augment: bool):
-    def make(side: int, width: float):
+    def make(config: SpeedConfig):
         from tfmds.data import input_pipeline
         from tfmds.data.config import BatchConfig
         from tfmds.data.data_set import DataSet
-        from tfmds.spec import ViewConfig
 
-        data_set = DataSet.load(_DATA_DIR.value)
+        data_set = DataSet.load(config.data_dir)
         batches = iter(
             input_pipeline.training_dataset(
-                [os.fspath(path) for path in data_set.shards("train")],
+                data_set.shard_files("train"),
                 data_set.spec,
-                ViewConfig(side, _REGION.value),
+                ViewConfig(config.image_size, config.region),
                 BatchConfig(
-                    tracks=max(1, _size() // 4),
-                    chunks_per_track=min(4, _size()),
+                    tracks=max(1, config.batch_size // 4),
+                    chunks_per_track=min(4, config.batch_size),
                     sampling="random",
                     shuffle_buffer=64,
                     augment=augment,
@@ -177,10 +186,6 @@ def data(augment: bool):
     return make
 
 
-def _size() -> int:
-    return _BATCH_SIZE.value
-
-
 # By table: contender, function that makes its step.
 CONTENDERS = {
     "training": {
@@ -197,12 +202,11 @@ CONTENDERS = {
 }
 
 
-def serve(pipe, table: str, name: str, argv: list[str]) -> None:
+def serve(pipe, table: str, name: str, config: SpeedConfig) -> None:
     """A contender's process: a step for each message, its seconds as the answer."""
     begin = time.perf_counter()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    flags.FLAGS(argv)
-    step = CONTENDERS[table][name](_IMAGE_SIZE.value, _WIDTH.value)
+    step = CONTENDERS[table][name](config)
     step()
     pipe.send(time.perf_counter() - begin)
     while pipe.recv():
@@ -217,11 +221,11 @@ def serve(pipe, table: str, name: str, argv: list[str]) -> None:
 class Contender:
     """The other end of `serve`: starts the process and asks it for steps."""
 
-    def __init__(self, table: str, name: str, argv: list[str]):
+    def __init__(self, table: str, name: str, config: SpeedConfig):
         self.name = f"{table} {name}"
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
-        self._process = context.Process(target=serve, args=(there, table, name, argv))
+        self._process = context.Process(target=serve, args=(there, table, name, config))
         self._process.start()
         there.close()
         # Seconds from nothing to the end of the first step.
@@ -250,10 +254,14 @@ class Contender:
             ) from None
 
 
-def side_by_side(table: str, names: list[str], argv: list[str]) -> list[list[float]]:
+def side_by_side(
+    table: str, names: list[str], config: SpeedConfig
+) -> list[list[float]]:
     """Rows of figures of contenders that take turns."""
-    contenders = [Contender(table, name, argv) for name in names]
-    rounds = [[c.step() / _size() for c in contenders] for _ in range(_ROUNDS.value)]
+    contenders = [Contender(table, name, config) for name in names]
+    rounds = [
+        [c.step() / config.batch_size for c in contenders] for _ in range(config.rounds)
+    ]
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     return [
         [c.name, median, 1 / median, medians[0] / median, c.start, c.end()]
@@ -261,12 +269,13 @@ def side_by_side(table: str, names: list[str], argv: list[str]) -> list[list[flo
     ]
 
 
-def main(argv: list[str]) -> None:
-    flags.FLAGS(argv)
-    has_torch = _WIDTH.value == 1 and importlib.util.find_spec("torch")
+def main(config: SpeedConfig) -> None:
+    """Prints a row for each contender."""
+    has_torch = config.width == 1 and importlib.util.find_spec("torch")
     print(
-        f"{_IMAGE_SIZE.value} px, width {_WIDTH.value:g}, batches of {_size()},"
-        f" {os.cpu_count()} cores, medians of {_ROUNDS.value}\n"
+        f"{config.image_size} px, width {config.width:g},"
+        f" batches of {config.batch_size},"
+        f" {os.cpu_count()} cores, medians of {config.rounds}\n"
     )
     print("| | s a chunk | chunks a second | ratio | start-up s | memory GiB |")
     print("|---|---|---|---|---|---|")
@@ -274,14 +283,14 @@ def main(argv: list[str]) -> None:
         names = [
             name
             for name in contenders
-            if (not _ONLY.value or f"{table} {name}" in _ONLY.value)
+            if (not config.only or f"{table} {name}" in config.only)
             and (not name.startswith("torch") or has_torch)
-            and (table != "data" or _DATA_DIR.value)
+            and (table != "data" or config.data_dir)
         ]
         shown = set()
         for other in names[1:] or names:
             for name, s, rate, ratio, start, memory in side_by_side(
-                table, list(dict.fromkeys([names[0], other])), argv
+                table, list(dict.fromkeys([names[0], other])), config
             ):
                 if name not in shown:
                     print(
@@ -293,4 +302,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    app.run(main)
