@@ -54,7 +54,8 @@ class StreamsConfig:
     clips: str = setting("", "Folder of real clips with INDEX.csv; none without.")
     starter: str = setting("", "Workdir of benchmarks.starter, with its data.")
     face_swaps: tuple[str, ...] = setting(
-        ("dfdc_", "ayhm23_"), "Beginnings of the groups whose fakes are face swaps."
+        ("dfdc_", "ayhm23_"),
+        "Beginnings of the files that are face swaps where they are fakes.",
     )
 
 
@@ -125,7 +126,7 @@ def judged_clips(config: StreamsConfig, root: pathlib.Path) -> pathlib.Path:
         for row in rows:
             kind = ""
             if row["label"] == "fake":
-                swap = row["group"].startswith(config.face_swaps)
+                swap = row["file"].startswith(config.face_swaps)
                 kind = "face_swap" if swap else "generated"
             path = link.name / files[row["file"]].relative_to(clips)
             videos.append(
