@@ -200,7 +200,9 @@ def test_any_score_of_the_videos_is_evaluated_by_its_name(two_scores, tmp_path):
     assert found.to_json()["score"] == "second"
     with pytest.raises(InputError, match="19 of 20 .*1 no_score"):
         evaluate(videos, chunks, score="second")
-    with pytest.raises(InputError, match="no score 'third', they have mds, second"):
+    with pytest.raises(
+        InputError, match="no video has a score 'third', they have mds, second"
+    ):
         evaluate(videos, chunks, score="third")
 
 

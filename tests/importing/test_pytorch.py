@@ -208,7 +208,7 @@ def test_the_program_makes_a_run_that_loads(small, tmp_path):
 def test_calibration_reads_the_training_split(small, tmp_path):
     data_dir = tracks.data_set_dir(tmp_path / "data", {"train": 3})
     run = tmp_path / "run"
-    done = run_program(
+    done = import_torch(
         f"--checkpoint={small[1]}",
         f"--output={run}",
         f"--calibrate_on={data_dir}",
