@@ -9,7 +9,8 @@ from tests import tracks
 from tfmds.common.errors import InputError
 from tfmds.detection import judging, results
 from tfmds.evaluation import thresholds
-from tfmds.evaluation.judgement import VideoJudgement
+from tfmds.evaluation.fusion import FusedInput, Fusion
+from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.exporting import export_info, light_model, loading, saved_model
 from tfmds.models import checkpoints
@@ -46,6 +47,23 @@ def test_a_verdict_says_which_stream_looks_forged(own_export, clip):
     assert not row["audio_looks_forged"]
     again = VideoJudgement.from_json(json.loads(json.dumps(fields)), model.threshold)
     assert again.explanation == judgement.explanation
+
+
+def test_the_table_has_the_score_that_a_video_is_judged_by():
+    # The heads learned from whole videos: nothing is said of streams.
+    parts = FusedInput("mds", 0.1, 0.1, 1.0), FusedInput("visual", 0.5, 0.4, 2.0)
+    threshold = Threshold(0.4, score="fused", fusion=Fusion(parts, -1.5))
+    chunks = JudgedChunk(0, 0.0, 0.2, heads={"visual": 0.7})
+    found = VideoJudgement("a.mp4", "ok", threshold, chunks=(chunks,))
+    fields = json.loads(json.dumps(found.to_json()))
+    row = results.row(fields)
+    # (0.2 - 0.1) / 0.1 + 2 (0.7 - 0.5) / 0.4 - 1.5
+    assert row["fused"] == pytest.approx(0.5)
+    assert row["visual"] == pytest.approx(0.7)
+    assert row["audio"] is row["visual_looks_forged"] is None
+    # Results of before the heads were asked.
+    del fields["fused"], fields["visual"], fields["streams"]
+    assert results.row(fields)["fused"] is None
 
 
 def test_heads_are_asked_of_the_saved_model(own_export, own_run_dir):

@@ -22,18 +22,22 @@ from tfmds.evaluation.judgement import (
     VERDICTS,
     VideoJudgement,
 )
+from tfmds.evaluation.scores import FUSED
 
 RESULTS_FILE = "results.jsonl"
 TABLE_FILE = "results.csv"
 _RUN_FILE = "run.json"
 # Of streams that the model was trained to tell.
 _OF_STREAMS = ("visual", "visual_looks_forged", "audio", "audio_looks_forged")
+# Scores that not every model gives.
+_OTHER_SCORES = (*spec.STREAMS, FUSED)
 COLUMNS = (
     *("path", "status", "reason", "verdict", "score", "mds", "aligned"),
     *("offset_seconds", "offset_is_clear", "threshold", "fake_probability"),
     *("is_borderline", "seconds_total", "seconds_scored", "suspicious_periods"),
     *("faces", "model_id"),
     *_OF_STREAMS,
+    FUSED,
 )
 
 
@@ -148,11 +152,11 @@ def exit_code(outcomes: Collection[str], num_bad_inputs: int) -> int:
 def row(fields: dict[str, Any]) -> dict[str, Any]:
     """A row of the table, from `VideoJudgement.to_json`."""
     periods = ";".join(f"{s:g}-{e:g}" for s, e in fields["suspicious_periods"])
-    streams = dict.fromkeys(_OF_STREAMS)
+    streams: dict[str, Any] = dict.fromkeys(_OF_STREAMS)
     # Older results do not have them.
     for stream, said in fields.get("streams", {}).items():
-        streams[stream] = said["fake_probability"]
         streams[f"{stream}_looks_forged"] = said["looks_forged"]
+    streams |= {name: fields.get(name) for name in _OTHER_SCORES}
     fields = {
         **fields, **streams, "suspicious_periods": periods,
         "faces": len(fields["tracks"]),
