@@ -47,7 +47,7 @@ def main(config: DetectConfig) -> int:
             "tracks": config.tracks,
             # Left out where there is nothing: runs of before go on.
             **config.chosen_tracks,
-            **info.head_levels,
+            **{f"threshold of {s}": v for s, v in info.head_levels.items()},
         }
         run = results.Results(config.output_dir, made_by)
         outcomes = {p: run.outcomes[p] for p in paths if p in run.outcomes}
