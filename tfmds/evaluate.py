@@ -27,7 +27,8 @@ import dataclasses
 
 from tfmds import spec
 from tfmds.common import app, files
-from tfmds.evaluation import evaluation, score_files, thresholds
+from tfmds.common.errors import InputError
+from tfmds.evaluation import evaluation, score_files, scores, thresholds
 from tfmds.evaluation.config import EvaluateConfig
 from tfmds.reporting import tables
 from tfmds.scoring import score_tables
@@ -37,6 +38,15 @@ from tfmds.scoring.config import ScoresConfig
 def main(config: EvaluateConfig, source: ScoresConfig) -> None:
     """Reads or makes the scores, evaluates, writes and prints the result."""
     threshold = thresholds.read(config.threshold) if config.threshold else None
+    # Scoring takes long: what cannot be judged is told before it.
+    if threshold is not None:
+        threshold.check_score(source.score)
+    elif source.model and source.score == scores.FUSED:
+        raise InputError(
+            "--score=fused needs --threshold: the weights of the fused score are fitted"
+            " by python -m tfmds.select_threshold --score=fused, and stand in the"
+            " threshold.json that it writes"
+        )
     splits = spec.SPLITS if config.split == evaluation.ALL else (config.split,)
     path, _ = score_tables.find_or_make(source, splits, config.output_dir, threshold)
     videos, chunks, notes = score_files.read(path, source.labels)

@@ -69,6 +69,22 @@ def test_it_works_with_neither_threshold_nor_chunks(inputs, tmp_path):
     assert not any(name.startswith("chunks/") for name in result["metrics"])
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--score=aligned"], "use --score=mds"),
+        (["--score=fused"], "--score=fused needs --threshold"),
+    ],
+)
+def test_what_cannot_be_judged_is_told_before_videos_are_scored(
+    inputs, tmp_path, words, message
+):
+    # The model is not looked for.
+    scored = ["--model=none", "--data_dir=none", inputs[2]]
+    with_threshold = inputs[1:2] if "aligned" in words[0] else []
+    assert_refused(run(*scored, *with_threshold, *words), message)
+
+
 def test_missing_videos_are_an_error_with_a_way_on(inputs, tmp_path):
     missing = [("test/0-0.mp4", spec.NO_FACE)]
     score_files.write(tmp_path, *samples.tables(separation=0.3, unscored=missing))

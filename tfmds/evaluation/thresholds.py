@@ -183,8 +183,8 @@ class Threshold:
         if score != self.score:
             raise InputError(
                 f"the threshold is one of the score {self.score}, and the videos are"
-                f" judged by {score}; choose a threshold of that with"
-                " python -m tfmds.select_threshold"
+                f" judged by {score}; use --score={self.score}, or choose another"
+                f" threshold with python -m tfmds.select_threshold --score={score}"
             )
 
     def drift(self, videos: VideoScores) -> list[str]:
