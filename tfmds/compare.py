@@ -66,7 +66,7 @@ def main(config: CompareConfig) -> None:
     judged_by = config.score[0], config.score[-1]
     chosen = score_pairs.read_thresholds(config.thresholds or (), judged_by)
     result = comparison.compare(
-        *score_pairs.completed(score_pairs.read(*paths), chosen),
+        *score_pairs.completed(score_pairs.read(*paths), chosen, paths),
         names=score_pairs.names(*paths),
         split=config.split,
         judged_by=judged_by,

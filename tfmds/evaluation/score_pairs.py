@@ -55,11 +55,17 @@ def read_thresholds(
 def completed(
     pair: tuple[scores.VideoScores, scores.VideoScores],
     chosen: Sequence[thresholds.Threshold],
+    paths: Sequence[str],
 ) -> tuple[scores.VideoScores, scores.VideoScores]:
-    """Both tables with the scores that their thresholds make of others."""
+    """Both tables with the scores that their thresholds make of others.
+
+    Raises:
+      InputError: One lacks these others; names its path.
+    """
     first, second = pair
     if chosen:
-        first, second = chosen[0].completed(first), chosen[1].completed(second)
+        first = chosen[0].completed(first, paths[0])
+        second = chosen[1].completed(second, paths[1])
     return first, second
 
 
