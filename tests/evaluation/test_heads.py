@@ -107,7 +107,7 @@ def test_fakes_that_do_not_say_are_left_out_and_counted():
     )
     # Whose manipulation is known is held against the reals all the same.
     assert found.estimates["visual/manipulation=face_swap/fakes"].value == 5
-    assert any("1 videos are fakes that do not say" in note for note in found.notes)
+    assert any("1 of the fakes does not say" in note for note in found.notes)
 
 
 def test_figures_of_heads_stand_in_table_and_page():

@@ -246,9 +246,9 @@ def _notes_on_heads(estimates: dict[str, Estimate]) -> list[str]:
         if f"{stream}/unknown" in estimates
     }
     return [
-        f"{count} videos are fakes that do not say which stream was forged (column"
-        f" forged): the figures of the {stream} head against its own stream leave them"
-        " out"
+        f"{count} of the fakes {'does' if count == 1 else 'do'} not say which stream"
+        f" was forged (column forged): the figures of the {stream} head against its own"
+        f" stream leave {'it' if count == 1 else 'them'} out"
         for stream, count in unknown.items()
         if count
     ]
