@@ -60,7 +60,7 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     heads, why_none = thresholds.select_heads(
         videos, config.split, seed=config.seed, where=str(path)
     )
-    all_notes = (*config.note, *threshold.notes)
+    all_notes = (*config.note, *threshold.notes, *(fused.notes if fused else ()))
     threshold = dataclasses.replace(
         threshold, notes=all_notes, fusion=fused, heads=heads
     )

@@ -72,15 +72,12 @@ def main(
     figures = ", ".join(f"{k} {v:.4g}" for k, v in sorted(state.metrics.items()))
     print(f"{config.workdir}: {state.epoch} epochs, {state.step} steps. {figures}")
     curves = shlex.join(["tensorboard", f"--logdir={config.workdir}/logs"])
-    if "validation/auc" in state.metrics or not state.metrics:
-        print(f"Best checkpoint: step {state.best_step}. Curves: {curves}")
-    else:
-        by, _ = compared_by(state.metrics, training.best_by)
-        print(
-            f"No AUC can be had without real and fake validation videos. In use is the"
-            f" checkpoint of step {state.best_step}, the one with {by}. Curves:"
-            f" {curves}"
-        )
+    # A run without a step has no figures to compare.
+    if not state.metrics:
+        print(f"Curves: {curves}")
+        return
+    by, _ = compared_by(state.metrics, training)
+    print(f"Best checkpoint: step {state.best_step}, chosen by {by}. Curves: {curves}")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,15 @@ def test_the_weights_are_the_best_of_the_validation_videos():
     assert roc_auc_score(fake, found) > max(aucs) - 0.02
 
 
+def test_a_score_that_counts_the_other_way_round_is_named():
+    videos, _ = with_heads(separation=0.1, visual=0.2)
+    assert not fusion.fit(videos, "validation").notes
+    turned = {**videos.scores, "visual": -videos.scores["visual"]}
+    fitted = fusion.fit(dataclasses.replace(videos, scores=turned), "validation")
+    (note,) = fitted.notes
+    assert "counts visual the other way round" in note
+
+
 def test_test_videos_have_no_part_in_the_fit():
     videos, _ = with_heads()
     other = {name: values.copy() for name, values in videos.scores.items()}

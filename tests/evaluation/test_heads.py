@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from tests.evaluation import samples
@@ -160,6 +161,27 @@ def test_a_head_calls_forged_where_its_own_errors_are_equal(tmp_path):
     again = thresholds.read(tmp_path / "threshold.json")
     assert again.heads["visual"].value == heads["visual"].value
     assert again.heads["visual"].score == "visual"
+
+
+def test_why_a_head_has_no_threshold_is_said():
+    videos, _ = with_heads(groups=12, visual=0.5, audio=0)
+    _, (note,) = thresholds.select_heads(videos, "validation")
+    mine = videos.select(videos.split == "validation")
+    forged = mine.forged == "sound"
+    value = mine.scores["audio"]
+    p = stats.mannwhitneyu(value[forged], value[~forged], alternative="greater").pvalue
+    assert f"p {p:.2g};" in note
+    assert f"{len(set(mine.group))} groups" in note
+
+
+def test_on_the_split_they_learned_from_heads_have_no_thresholds():
+    videos, _ = with_heads(groups=12, visual=9, audio=9)
+    split = np.where(videos.split == "validation", "train", videos.split)
+    videos = dataclasses.replace(videos, split=scores.texts(split))
+    heads, notes = thresholds.select_heads(videos, "train")
+    assert not heads
+    assert len(notes) == 2
+    assert all("trained on the train split" in note for note in notes)
 
 
 def test_a_head_that_never_errs_has_a_threshold():

@@ -7,6 +7,7 @@ from tfmds.evaluation import scores
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.scoring.lag_scores import Spoken
 from tfmds.training import loop, validation
+from tfmds.training.config import TrainingConfig
 
 
 def spoken(seed: int, fits: bool) -> Spoken:
@@ -58,6 +59,6 @@ def test_one_real_alone_tells_nothing_at_all():
 
 def test_where_it_is_measured_it_chooses_the_best_checkpoint():
     figures = {"loss": 1.0, "validation/auc": 0.7, "validation/aligned_auc": 0.9}
-    assert loop.compared_by(figures, "aligned")[1] == 0.9
+    assert loop.compared_by(figures, TrainingConfig(best_by="aligned"))[1] == 0.9
     del figures["validation/aligned_auc"]
-    assert loop.compared_by(figures, "aligned")[1] == 0.7
+    assert loop.compared_by(figures, TrainingConfig(best_by="aligned"))[1] == 0.7

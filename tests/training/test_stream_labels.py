@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -106,9 +108,55 @@ def test_the_papers_labels_learn_the_same_where_streams_are_known(tmp_path):
 
 def test_a_head_can_choose_the_best_checkpoint():
     figures = {"loss": 1.0, "validation/auc": 0.7, "validation/visual_auc": 0.9}
-    assert loop.compared_by(figures)[1] == 0.7
-    words, value = loop.compared_by(figures, "visual")
+    assert loop.compared_by(figures, TrainingConfig())[1] == 0.7
+    words, value = loop.compared_by(figures, TrainingConfig(best_by="visual"))
     assert (words, value) == (
         "the highest validation AUC of the probability of the visual head",
         0.9,
     )
+
+
+@pytest.mark.parametrize("best_by", ["mds", "aligned", "audio"])
+def test_a_distance_that_is_not_trained_chooses_nothing(best_by):
+    figures = {
+        "loss": 1.0,
+        "validation/auc": 0.7,
+        "validation/aligned_auc": 0.8,
+        "validation/mismatch_auc": 0.6,
+    }
+    recipe = TrainingConfig(contrastive_weight=0, audio_weight=0, best_by=best_by)
+    # An untrained head has no figure; the last step is as good as any before it.
+    words, value = loop.compared_by(figures, recipe)
+    assert "the last one" in words
+    assert value >= loop.compared_by(figures | {"loss": 0.1}, recipe)[1]
+    assert value >= 0.8
+    words, value = loop.compared_by(figures | {"validation/visual_auc": 0.55}, recipe)
+    assert value == 0.55
+    assert "visual head" in words
+    mismatched = dataclasses.replace(recipe, mismatch_weight=1)
+    assert loop.compared_by(figures, mismatched)[1] in (0.7, 0.8)
+
+
+def test_of_two_heads_alone_the_named_one_chooses():
+    figures = {"loss": 1.0, "validation/visual_auc": 0.6, "validation/audio_auc": 0.5}
+    for best_by, expected in (("visual", 0.6), ("audio", 0.5), ("mds", 0.6)):
+        recipe = TrainingConfig(contrastive_weight=0, best_by=best_by)
+        assert loop.compared_by(figures, recipe)[1] == expected
+
+
+def test_a_head_without_validation_truth_is_taken_at_the_last_step(tmp_path, capsys):
+    splits = {"train": 2, "validation": 1}
+    data = tracks.data_set_dir(tmp_path / "data", splits, forged=["picture"])
+    batch = input_pipeline.BatchConfig(tracks=2)
+    recipe = TrainingConfig(
+        epochs=3,
+        steps_per_epoch=1,
+        stream_labels="own",
+        contrastive_weight=0,
+        audio_weight=0,
+    )
+    model = TwoStreamConfig(width=0.0625, image_size=32)
+    state = run.train(data, tmp_path / "run", model, batch, recipe)
+    assert "validation/mismatch_auc" in state.metrics
+    assert state.best_step == state.step == 3
+    assert "else the last one is used" in capsys.readouterr().out

@@ -157,8 +157,8 @@ def test_one_class_teaches_nothing_but_reals_by_mismatches(
     state = run.train(data, tmp_path / "run", TINY, BATCH, recipe)
     said = capsys.readouterr().out
     assert "validation split has only real videos, so no AUC can be had" in said
-    assert state.best_value == loop.compared_by(state.metrics)[1]
-    assert "mismatched voices" in loop.compared_by(state.metrics)[0]
+    assert state.best_value == loop.compared_by(state.metrics, recipe)[1]
+    assert "mismatched voices" in loop.compared_by(state.metrics, recipe)[0]
 
 
 def test_a_damaged_data_set_is_named(tmp_path):

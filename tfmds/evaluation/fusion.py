@@ -62,6 +62,18 @@ class Fusion:
         weights = ", ".join(f"{one.score} {one.weight:+.3g}" for one in self.inputs)
         return f"fused score: weights by standard deviation {weights}"
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the weights should know."""
+        turned = [one.score for one in self.inputs if one.weight < 0]
+        if not turned:
+            return ()
+        return (
+            f"the fused score counts {', '.join(turned)} the other way round: higher"
+            " should mean more likely fake, and takes from it. On few videos that is"
+            " mostly chance; compare its AUC with that of each score alone",
+        )
+
     def __call__(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """Fused scores: log odds of fake where real and fake are equally likely.
 

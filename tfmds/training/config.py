@@ -82,7 +82,8 @@ class TrainingConfig:
         "Score by which validation chooses the best checkpoint. With aligned reals are"
         " told from fakes and from real mouths with another video's voice; it takes"
         " five times as long to measure. With visual or audio that head is held"
-        " against its own stream's truth.",
+        " against its own stream's truth. Where the recipe trains heads alone, no"
+        " distance, a trained head chooses whatever is said here.",
         choices=MEASURED,
     )
     balance_classes: bool = setting(
@@ -95,6 +96,17 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         flags.check(self)
+
+    @property
+    def trains_distance(self) -> bool:
+        """Whether a term of the loss is made of the distance of mouth and voice."""
+        return bool(self.contrastive_weight or self.mismatch_weight)
+
+    @property
+    def trained_heads(self) -> list[str]:
+        """Streams whose heads are trained."""
+        weights = {"visual": self.visual_weight, "audio": self.audio_weight}
+        return [stream for stream, weight in weights.items() if weight]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tfmds.common.errors import InputError
 from tfmds.evaluation import scores
 from tfmds.models import checkpoints
 from tfmds.training.board import Board
+from tfmds.training.config import TrainingConfig
 from tfmds.training.validation import Validation, write_scores
 
 # Figures of so many steps are fetched together.
@@ -27,21 +28,31 @@ TrainStep = Callable[[Any], dict[str, tf.Tensor]]
 
 
 def compared_by(
-    figures: Mapping[str, float], best_by: str = scores.MDS
+    figures: Mapping[str, float], recipe: TrainingConfig
 ) -> tuple[str, float]:
     """By what checkpoints are compared, in words, and its value, higher is better.
 
     Without both classes in validation mismatches tell, without reals there the loss.
+    A distance that is not trained tells nothing: then a trained head does, on the
+    truth of its own stream, `best_by` first; without that the last step is taken.
 
     Args:
       figures: Of the last validation and epoch.
-      best_by: Score that is to choose.
+      recipe: How the run is trained.
     """
+    if recipe.trains_distance:
+        kinds = [(recipe.best_by, f"validation/{recipe.best_by}_auc")]
+    else:
+        heads = sorted(recipe.trained_heads, key=lambda name: name != recipe.best_by)
+        kinds = [(name, f"validation/{name}_auc") for name in heads]
+    for kind, name in kinds:
+        if name in figures:
+            words = f"the highest validation AUC of the {scores.SCORES[kind]}"
+            return words, figures[name]
+    if not recipe.trains_distance:
+        # Not below any AUC, that of a run that was begun by another rule included.
+        return "the last one, as no trained score has an AUC in validation", 1.0
     for name, words in (
-        (
-            f"validation/{best_by}_auc",
-            f"the highest validation AUC of the {scores.SCORES[best_by]}",
-        ),
         ("validation/auc", "the highest validation AUC"),
         (
             "validation/mismatch_auc",
@@ -74,7 +85,7 @@ class Loop:
       keep_epochs: Last epochs whose checkpoints stay, besides the best.
       is_chief: Whether this process writes and speaks.
       state: Where it stands.
-      best_by: Score that chooses the best checkpoint.
+      recipe: How it is trained; chooses the best checkpoint.
     """
 
     workdir: os.PathLike | str
@@ -89,7 +100,7 @@ class Loop:
     keep_epochs: int
     is_chief: bool
     state: checkpoints.State
-    best_by: str = scores.MDS
+    recipe: TrainingConfig
 
     def run(self, batches: Batches) -> checkpoints.State:
         """Runs to the end; `batches` returns those of an epoch from a step on."""
@@ -166,7 +177,7 @@ class Loop:
         }
         if result and self.is_chief:
             write_scores(self.workdir, epoch, result.videos)
-        value = compared_by(figures, self.best_by)[1]
+        value = compared_by(figures, self.recipe)[1]
         best = self.state.best_value
         # Among equals the later one has seen more.
         if best is None or value >= best:

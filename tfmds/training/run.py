@@ -123,14 +123,17 @@ def train(
         batch.size,
         model,
         recipe.best_by,
-        stream_labels.trained_heads(recipe),
+        recipe.trained_heads,
     )
     if is_chief and (why := validation.without_auc):
-        print(
-            f"warning: {why}, so no AUC can be had: checkpoints are compared by the AUC"
-            " of mismatched voices where it has real videos, else by the training loss",
-            flush=True,
+        instead = (
+            "checkpoints are compared by the AUC of mismatched voices where it has real"
+            " videos, else by the training loss"
+            if recipe.trains_distance
+            else "a trained head's AUC on its own stream compares checkpoints where it"
+            " can be had, else the last one is used"
         )
+        print(f"warning: {why}, so no AUC can be had: {instead}", flush=True)
     if is_chief:
         for note in stream_labels.notes(recipe, counts):
             print(f"warning: {note}", flush=True)
@@ -147,7 +150,7 @@ def train(
         keep_epochs=running.keep_epochs,
         is_chief=is_chief,
         state=state,
-        best_by=recipe.best_by,
+        recipe=recipe,
     )
     with integrity.damage_is_named(data_set, ("train", "validation")):
         return loop.run(batches)

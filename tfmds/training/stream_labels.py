@@ -17,12 +17,6 @@ def of_head(stream: str, stream_labels: str) -> str:
     return f"{stream}_label" if stream_labels == OWN else "label"
 
 
-def trained_heads(recipe: TrainingConfig) -> list[str]:
-    """Streams whose heads a recipe trains."""
-    weights = {"visual": recipe.visual_weight, "audio": recipe.audio_weight}
-    return [stream for stream, weight in weights.items() if weight]
-
-
 def chunk_counts(data_set: DataSet, self_blend: float = 0.0) -> Counts:
     """Training chunks of fake and of real videos, by label.
 
@@ -73,7 +67,7 @@ def notes(recipe: TrainingConfig, counts: Counts) -> Iterator[str]:
     """What the heads cannot learn from this data set."""
     if recipe.stream_labels != OWN:
         return
-    heads = trained_heads(recipe)
+    heads = recipe.trained_heads
     for stream in heads:
         fake, real = counts[_own(stream)]
         if not (fake and real):
