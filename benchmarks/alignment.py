@@ -12,7 +12,6 @@ Embeddings are kept in OUT: killed, the same command goes on.
 """
 
 import contextlib
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
+from benchmarks import clips
 from tfmds import spec
 from tfmds.common import app
 from tfmds.common.flags import FOLDER, REQUIRED, setting
@@ -113,14 +113,10 @@ Case = tuple[Voiced, list[Voiced], list[Voiced]]
 
 def read_clips(config: AlignmentConfig) -> Iterator[tuple[pathlib.Path, str]]:
     """Real clips with the voice of the mouth, each with its person."""
-    root = pathlib.Path(config.clips)
-    files = {path.name: path for path in root.rglob("*") if path.is_file()}
-    with open(root / "INDEX.csv", newline="") as f:
-        for row in csv.DictReader(f):
-            own = row["label"] == "real" and row["voice_matches_picture"] == "yes"
-            used = not config.use or row.get("use", config.use) == config.use
-            if own and used and not row["group"].startswith(config.skip):
-                yield files[row["file"]], row["group"]
+    for clip in clips.read(config.clips):
+        used = not config.use or clip.row.get("use", config.use) == config.use
+        if clip.has_own_voice and used and not clip.group.startswith(config.skip):
+            yield clip.path, clip.group
 
 
 def embedder(path: str | None) -> Callable[[pathlib.Path, str], Voiced | None]:
@@ -182,12 +178,12 @@ def gather(config: AlignmentConfig) -> list[Voiced]:
     return found
 
 
-def cases(clips: list[Voiced]) -> list[Case]:
+def cases(every: list[Voiced]) -> list[Case]:
     """Each clip with voices of others that are long enough, and shifted ones."""
     rng = np.random.default_rng(0)
     made = []
-    for clip in clips:
-        others = [c for c in clips if c.group != clip.group]
+    for clip in every:
+        others = [c for c in every if c.group != clip.group]
         long = [c for c in others if c.seconds > 0.9 * clip.seconds] or others
         chosen = rng.choice(len(long), min(_NUM_SWAPS, len(long)), replace=False)
         made.append(

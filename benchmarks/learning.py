@@ -20,7 +20,6 @@ goes on.
 import csv
 import dataclasses
 import pathlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from benchmarks import clips
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FILE, FOLDER, REQUIRED, setting
@@ -78,41 +78,24 @@ class Result:
     shift: float
 
 
-def read_clips(clips: str) -> list[dict[str, str]]:
-    """Rows of INDEX.csv that are real with the voice of the mouth."""
-    with open(pathlib.Path(clips) / "INDEX.csv", newline="") as f:
-        return [
-            row
-            for row in csv.DictReader(f)
-            if row["label"] == "real" and row["voice_matches_picture"] == "yes"
-        ]
+def read_clips(folder: str) -> list[clips.Clip]:
+    """Those that are real with the voice of the mouth."""
+    return [clip for clip in clips.read(folder) if clip.has_own_voice]
 
 
 def folds(config: LearningConfig) -> list[set[str]]:
     """The files to test on, fold by fold."""
-    rows = read_clips(config.clips)
-    groups = [row["group"] for row in rows]
+    found = read_clips(config.clips)
+    groups = [clip.group for clip in found]
     largest = max(set(groups), key=groups.count)
     if config.experiment == "talker":
-        files = sorted(row["file"] for row in rows if row["group"] == largest)
+        files = sorted(clip.name for clip in found if clip.group == largest)
         return [set(np.random.default_rng(0).permutation(files)[::3])]
     order = np.random.default_rng(0).permutation(sorted(set(groups) - {largest}))
     # People of the family and the others are dealt out evenly, each on its own.
     order = sorted(order, key=lambda group: group.startswith(config.family))
     parts = [set(order[k :: config.folds]) for k in range(config.folds)]
-    return [{row["file"] for row in rows if row["group"] in part} for part in parts]
-
-
-def copy_real(
-    source: pathlib.Path, root: pathlib.Path, split: str, group: str
-) -> manifests.Video:
-    """The row of a real video whose copy lies beside the manifest in `root`."""
-    target = root / "clips" / source.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
-        shutil.copy(source, target)
-    path = f"clips/{source.name}"
-    return manifests.Video(source.name, path, "real", split, group)
+    return [{clip.name for clip in found if clip.group in part} for part in parts]
 
 
 def make_data_set(config: LearningConfig, fold: int, test: set[str]) -> pathlib.Path:
@@ -120,16 +103,13 @@ def make_data_set(config: LearningConfig, fold: int, test: set[str]) -> pathlib.
     root = pathlib.Path(config.workdir) / f"{config.experiment}-{fold}"
     if (root / "data" / INFO_FILE).exists():
         return root / "data"
-    clips = pathlib.Path(config.clips).resolve()
-    rows = read_clips(config.clips)
+    found = read_clips(config.clips)
     if config.experiment == "talker":
-        group = next(row["group"] for row in rows if row["file"] in test)
-        rows = [row for row in rows if row["group"] == group]
-    files = {path.name: path for path in clips.rglob("*") if path.is_file()}
-    videos = []
-    for row in rows:
-        split = "test" if row["file"] in test else "train"
-        videos.append(copy_real(files[row["file"]], root, split, row["group"]))
+        group = next(clip.group for clip in found if clip.name in test)
+        found = [clip for clip in found if clip.group == group]
+    videos = [
+        clip.copied_to(root, "test" if clip.name in test else "train") for clip in found
+    ]
     manifests.write_manifest(root / "manifest.csv", videos)
     run(
         "pipelines.preprocess",

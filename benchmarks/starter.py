@@ -20,13 +20,12 @@ OUT keeps what each step made: killed, the same command goes on.
 """
 
 import collections
-import csv
 import dataclasses
 import pathlib
-import shutil
 import subprocess
 import sys
 
+from benchmarks import clips
 from tfmds.common import app, flags
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
@@ -88,35 +87,25 @@ def run(program: str, *words: object) -> None:
 
 def gather(config: StarterConfig, root: pathlib.Path) -> None:
     """Copies the clips to learn from beside `family.csv` and `others.csv`."""
-    clips = pathlib.Path(config.clips)
-    files = {path.name: path for path in clips.rglob("*") if path.is_file()}
-    with open(clips / "INDEX.csv", newline="") as f:
-        rows = [
-            row
-            for row in csv.DictReader(f)
-            if row["label"] == "real"
-            and row["voice_matches_picture"] == "yes"
-            and row["use"] == "train"
-        ]
-    numbers = collections.Counter(row["group"] for row in rows)
+    found = [
+        clip
+        for clip in clips.read(config.clips)
+        if clip.has_own_voice and clip.row["use"] == "train"
+    ]
+    numbers = collections.Counter(clip.group for clip in found)
     seen: collections.Counter[str] = collections.Counter()
     videos: dict[str, list[Video]] = {name: [] for name in _COPIES}
-    for row in sorted(rows, key=lambda row: row["file"]):
-        group = row["group"]
+    for clip in sorted(found, key=lambda clip: clip.name):
+        group = clip.group
         seen[group] += 1
         # Of those with many clips every second or third, from first to last.
         if (seen[group] - 1) % -(-numbers[group] // config.most_clips):
             continue
-        target = root / "clips" / row["file"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            shutil.copy(files[row["file"]], target)
         split = "validation" if group in config.watched else "train"
         part = "family" if group.startswith(config.family) else "others"
-        path = f"clips/{row['file']}"
-        videos[part].append(Video(row["file"], path, "real", split, group))
-    for name, found in videos.items():
-        manifest.write_manifest(root / f"{name}.csv", found)
+        videos[part].append(clip.copied_to(root, split))
+    for name, of_part in videos.items():
+        manifest.write_manifest(root / f"{name}.csv", of_part)
 
 
 def make_data_set(config: StarterConfig, root: pathlib.Path) -> pathlib.Path:

@@ -24,13 +24,13 @@ others are generated. Then both are judged on both.
 OUT keeps what each step made: killed, the same command goes on.
 """
 
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks import clips
 from benchmarks.starter import run
 from tfmds import spec
 from tfmds.common import app, flags
@@ -114,28 +114,26 @@ def judged_clips(config: StreamsConfig, root: pathlib.Path) -> pathlib.Path:
     """A data set of the real clips to judge, its fakes by what was done to them."""
     data = root / "data"
     if not (data / INFO_FILE).exists():
-        clips = pathlib.Path(config.clips).resolve()
-        files = {path.name: path for path in clips.rglob("*") if path.is_file()}
-        with open(clips / "INDEX.csv", newline="") as f:
-            rows = [row for row in csv.DictReader(f) if row["use"] == "judge"]
+        folder = pathlib.Path(config.clips).resolve()
+        judged = [c for c in clips.read(folder) if c.row["use"] == "judge"]
         root.mkdir(parents=True, exist_ok=True)
         link = root / "clips"
         if not link.exists():
-            link.symlink_to(clips)
+            link.symlink_to(folder)
         videos = []
-        for row in rows:
-            kind = ""
-            if row["label"] == "fake":
-                swap = row["file"].startswith(config.face_swaps)
+        for clip in judged:
+            kind, label = "", clip.row["label"]
+            if label == "fake":
+                swap = clip.name.startswith(config.face_swaps)
                 kind = "face_swap" if swap else "generated"
-            path = link.name / files[row["file"]].relative_to(clips)
+            path = link.name / clip.path.relative_to(folder)
             videos.append(
                 Video(
-                    video_id=row["file"],
+                    video_id=clip.name,
                     path=str(path),
-                    label=row["label"],
+                    label=label,
                     split="test",
-                    group=row["group"],
+                    group=clip.group,
                     manipulation=kind,
                 )
             )
