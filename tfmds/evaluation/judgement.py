@@ -20,6 +20,8 @@ FAKE_VERDICT = "fake"
 OUT_OF_STEP = "out_of_step"
 CANNOT_TELL = "cannot_tell"
 VERDICTS = (REAL_VERDICT, FAKE_VERDICT, OUT_OF_STEP, CANNOT_TELL)
+# What people call what the streams see and hear.
+STREAM_WORDS = {"visual": "picture", "audio": "voice"}
 
 # Without a threshold of the aligned score: what chance hardly reaches.
 _FITS = -2.0
@@ -199,23 +201,20 @@ class VideoJudgement:
     @property
     def streams_in_words(self) -> str:
         """The same as a sentence, empty where nothing is claimed."""
-        said = {
-            spec.STREAMS[stream]: is_so for stream, is_so in self.looks_forged.items()
-        }
-        words = {spec.PICTURE: "picture", spec.SOUND: "voice"}
-        forged = [words[part] for part, is_so in said.items() if is_so]
-        own = [words[part] for part, is_so in said.items() if not is_so]
-        if len(forged) == len(words):
+        said = self.looks_forged
+        forged = [STREAM_WORDS[stream] for stream, is_so in said.items() if is_so]
+        own = [STREAM_WORDS[stream] for stream, is_so in said.items() if not is_so]
+        if len(forged) == len(STREAM_WORDS):
             return "By themselves, picture and voice both look forged."
-        if len(own) == len(words):
+        if len(own) == len(STREAM_WORDS):
             return "By themselves, neither picture nor voice looks forged."
         sentence = "; ".join(
             [f"the {word} looks forged" for word in forged]
             + [f"the {word} does not{'' if forged else ' look forged'}" for word in own]
             + [
                 f"nothing is said of the {word}"
-                for part, word in words.items()
-                if said and part not in said
+                for stream, word in STREAM_WORDS.items()
+                if said and stream not in said
             ]
         )
         return f"By itself, {sentence}." if sentence else ""

@@ -27,6 +27,7 @@ from tfmds.evaluation.judgement import (
     FAKE_VERDICT,
     OUT_OF_STEP,
     REAL_VERDICT,
+    STREAM_WORDS,
     JudgedChunk,
     VideoJudgement,
 )
@@ -244,6 +245,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["seconds"] = _say_seconds
     environment.filters["value"] = _say_value
     environment.filters["bounds"] = _say_bounds
+    environment.filters["stream_word"] = STREAM_WORDS.__getitem__
     return environment
 
 

@@ -6,7 +6,7 @@ from tfmds.common import flags
 from tfmds.common.flags import setting
 from tfmds.evaluation.scores import MDS, MEASURED
 from tfmds.models.config import MISMATCH_FORMS
-from tfmds.spec import OWN, VIDEO
+from tfmds.spec import OWN, STREAMS, VIDEO
 
 OPTIMIZERS = ("adam", "adamw")
 # The learning rate stays, or falls along a cosine to zero at the last step.
@@ -105,8 +105,7 @@ class TrainingConfig:
     @property
     def trained_heads(self) -> list[str]:
         """Streams whose heads are trained."""
-        weights = {"visual": self.visual_weight, "audio": self.audio_weight}
-        return [stream for stream, weight in weights.items() if weight]
+        return [stream for stream in STREAMS if getattr(self, f"{stream}_weight")]
 
 
 @dataclasses.dataclass(frozen=True)
