@@ -158,7 +158,7 @@ class _Network(OnnxGraph):
         others = self._channels(x, falling, count)
         return self.node(
             "Concat",
-            self.node("Relu", self.node("Max", largest, smallest)),
+            self.node("Max", largest, smallest),
             self._sloped(others, slope[falling:, None, None]),
             axis=1,
         )
