@@ -58,6 +58,10 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
     close(results.Results(str(tmp_path), RUN))
     with pytest.raises(InputError, match="hop was 1.0, now is 0.5"):
         results.Results(str(tmp_path), {**RUN, "hop": 0.5})
+    with pytest.raises(InputError, match="sound_track was not set, now is 2"):
+        results.Results(str(tmp_path), {**RUN, "sound_track": 2})
+    with pytest.raises(InputError, match=r"otherwise: hop was 1.0, now is not set\. Ch"):
+        results.Results(str(tmp_path), {"model_id": "m"})
 
 
 def test_two_processes_do_not_write_the_same_results(tmp_path):

@@ -122,17 +122,17 @@ def differences(before: Any, now: Mapping[str, Any]) -> list[str]:
 
     Args:
       before: The settings it was begun with, as they were read.
-      now: Those asked for; what `before` has beyond them does not count.
+      now: Those asked for.
 
     Returns:
-      A clause for each setting that differs.
+      A clause for each setting that differs; one that is not there is None.
     """
     before = before if isinstance(before, Mapping) else {}
+    values = {name: (before.get(name), now.get(name)) for name in (*now, *before)}
     return [
-        f"{name} was {_short(before.get(name), value)}, now is"
-        f" {_short(value, before.get(name))}"
-        for name, value in now.items()
-        if before.get(name) != value
+        f"{name} was {_short(was, value)}, now is {_short(value, was)}"
+        for name, (was, value) in values.items()
+        if was != value
     ]
 
 
@@ -166,5 +166,7 @@ def _short(value: Any, other: Any) -> str:
     if isinstance(value, Mapping) and isinstance(other, Mapping):
         differing = [f"{k}={v}" for k, v in value.items() if v != other.get(k)]
         return ", ".join(differing) or "without it"
+    if value is None:
+        return "not set"
     # The whole of a digest says no more than its beginning.
     return re.sub("^([0-9a-f]{12})[0-9a-f]{52}$", r"\1", str(value))
