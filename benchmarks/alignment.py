@@ -329,10 +329,10 @@ def figures(own: list[float], swap: list[float], shift: list[float]) -> str:
     return f"{areas[0]:.3f} / {areas[1]:.3f} ({recalls[0]:.2f} / {recalls[1]:.2f})"
 
 
-def write_scores(path: pathlib.Path, whole: list[Case]) -> None:
+def video_scores(some: list[Case]) -> scores.VideoScores:
     """The score as it is, as a table of videos."""
     rows = []
-    for own, swaps, shifts in whole:
+    for own, swaps, shifts in some:
         kinds = [("", [own]), ("voice_swap", swaps), ("voice_shift", shifts)]
         for kind, some in kinds:
             for number, voiced in enumerate(some):
@@ -340,31 +340,29 @@ def write_scores(path: pathlib.Path, whole: list[Case]) -> None:
                 rows.append((name, own.group, kind, voiced, align(voiced)))
     names, groups, kinds, voiced, found = zip(*rows, strict=True)
     labels = [spec.FAKE if kind else spec.REAL for kind in kinds]
-    score_files.write_videos(
-        path,
-        scores.VideoScores(
-            video_id=scores.texts(names),
-            label=np.array(labels, np.int8),
-            split=scores.texts(["validation"] * len(rows)),
-            group=scores.texts(groups),
-            manipulation=scores.texts(kinds),
-            status=scores.texts([spec.OK] * len(rows)),
-            chunks=np.array([int(v.seconds) for v in voiced]),
-            scores={
-                scores.MDS: np.array([mds(v) for v in voiced]),
-                scores.ALIGNED: np.array(
-                    [np.nan if a.aligned is None else a.aligned for a in found]
-                ),
-            },
-            seconds=np.array([v.seconds for v in voiced]),
-        ),
+    return scores.VideoScores(
+        video_id=scores.texts(names),
+        label=np.array(labels, np.int8),
+        split=scores.texts(["validation"] * len(rows)),
+        group=scores.texts(groups),
+        manipulation=scores.texts(kinds),
+        status=scores.texts([spec.OK] * len(rows)),
+        chunks=np.array([int(v.seconds) for v in voiced]),
+        scores={
+            scores.MDS: np.array([mds(v) for v in voiced]),
+            scores.ALIGNED: np.array(
+                [np.nan if a.aligned is None else a.aligned for a in found]
+            ),
+        },
+        seconds=np.array([v.seconds for v in voiced]),
     )
 
 
 def main(config: AlignmentConfig) -> None:
     """Prints the table, writes the scores."""
     whole = cases(gather(config))
-    write_scores(pathlib.Path(config.workdir) / score_files.VIDEOS_FILE, whole)
+    path = pathlib.Path(config.workdir) / score_files.VIDEOS_FILE
+    score_files.write_videos(path, video_scores(whole))
     if config.scores_only:
         return
     sets = {"whole clips": whole} | {f"{s} s": pieces(whole, s) for s in _PIECES}

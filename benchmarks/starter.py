@@ -125,25 +125,30 @@ def make_data_set(config: StarterConfig, root: pathlib.Path) -> pathlib.Path:
         )
         videos += manifest.read_manifest(varied)
     manifest.write_manifest(root / "manifest.csv", videos)
+    preprocess(root / "manifest.csv", data)
+    return data
+
+
+def preprocess(table: pathlib.Path, data: pathlib.Path) -> None:
+    """Makes the track records that the recipe takes."""
     run(
         "pipelines.preprocess",
-        f"--manifest={root / 'manifest.csv'}",
+        f"--manifest={table}",
         f"--output_dir={data}",
         "--name=starter",
         "--crop_size=112",
         "--max_record_seconds=5",
     )
-    return data
 
 
 def train(
-    config: StarterConfig, data: pathlib.Path, workdir: pathlib.Path, *more: str
+    precision: str, data: pathlib.Path, workdir: pathlib.Path, *more: str
 ) -> None:
     """Trains with the recipe that users are given."""
     run(
         "tfmds.train",
         "--flagfile=robust.flags",
-        f"--precision={config.precision}",
+        f"--precision={precision}",
         f"--data_dir={data}",
         f"--workdir={workdir}",
         *more,
@@ -156,7 +161,7 @@ def put_in_step(
     """Estimates the offsets by a model that learned from the recordings as they are."""
     if any(row.offset_seconds is not None for row in DataSet.load(data).videos()):
         return
-    train(config, data, workdir, f"--epochs={config.first_epochs}")
+    train(config.precision, data, workdir, f"--epochs={config.first_epochs}")
     run("pipelines.estimate_offsets", f"--data_dir={data}", f"--model={workdir}")
 
 
@@ -165,7 +170,7 @@ def main(config: StarterConfig) -> None:
     root = pathlib.Path(config.workdir)
     data = make_data_set(config, root)
     put_in_step(config, data, root / "first_run")
-    train(config, data, root / "run")
+    train(config.precision, data, root / "run")
     export_model(config, root / "run", root)
 
 

@@ -28,9 +28,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
-
-from benchmarks import clips
+from benchmarks import clips, judging
 from benchmarks.starter import run
 from tfmds import spec
 from tfmds.common import app, flags
@@ -39,7 +37,6 @@ from tfmds.common.flags import setting
 from tfmds.data import manifest
 from tfmds.data.data_set import INFO_FILE
 from tfmds.data.manifest import Video
-from tfmds.evaluation import bootstrap, metrics, ranking
 from tfmds.evaluation.scores import MDS, VideoScores
 
 
@@ -163,60 +160,6 @@ def train(
     return workdir
 
 
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """AUC of one kind of fake against all reals.
-
-    Attributes:
-      fakes: How many.
-      reals: How many.
-      values: By score.
-      draws: By score, `[d]`, of people drawn with replacement; the same people for
-        the same videos.
-      people: How many.
-    """
-
-    fakes: int
-    reals: int
-    values: dict[str, float]
-    draws: dict[str, np.ndarray]
-    people: int
-
-    def cells(self, against: "Judged | None" = None) -> str:
-        """Cells of a table: each score with its interval, or less that of another."""
-        found = []
-        for name in (*spec.STREAMS, MDS):
-            if name not in self.values:
-                found.append("-")
-                continue
-            value, draws = self.values[name], self.draws[name]
-            if against:
-                value -= against.values[name]
-                draws = draws - against.draws[name]
-            found.append(str(bootstrap.estimate(value, draws, self.people)))
-        return " | ".join([f"{self.fakes} / {self.reals}", *found])
-
-
-def judge(videos: VideoScores) -> dict[str, Judged]:
-    """Each kind of fake among scored videos, by its name."""
-    groups, _ = bootstrap.group_numbers(videos.group, videos.video_id)
-    fake = videos.label == spec.FAKE
-    judged = {}
-    for kind in sorted(set(videos.manipulation[fake])):
-        mask = ~fake | (videos.manipulation == kind)
-        people, group = np.unique(groups[mask], return_inverse=True)
-        drawn = bootstrap.Bootstrap.draw(len(people))
-        values, draws = {}, {}
-        for name, scores in videos.scores.items():
-            sample = ranking.Sample(scores[mask], fake[mask], group)
-            values[name] = float(metrics.auc(ranking.rank(sample)))
-            parts = [metrics.auc(r) for r in drawn.rankings(sample, None)]
-            draws[name] = np.concatenate(parts)
-        fakes = int(fake[mask].sum())
-        judged[kind] = Judged(fakes, int((~fake).sum()), values, draws, len(people))
-    return judged
-
-
 def score(
     workdir: pathlib.Path, data_dir: pathlib.Path, splits: Sequence[str]
 ) -> VideoScores:
@@ -245,11 +188,19 @@ def score(
     return videos.select(videos.scored)
 
 
-def show(title: str, judged: dict[str, Judged], *against: dict[str, Judged]) -> None:
+def show(
+    title: str, judged: dict[str, judging.Judged], *against: dict[str, judging.Judged]
+) -> None:
     """Prints the lines of one model, or by how much they are above another's."""
     for kind, one in judged.items():
-        cells = one.cells(*(other[kind] for other in against))
-        print(f"| {title} | {kind} | {cells} |", flush=True)
+        cells = [
+            str(one.auc(name, *(other[kind] for other in against)))
+            if name in one.values
+            else "-"
+            for name in (*spec.STREAMS, MDS)
+        ]
+        numbers = f"{one.fakes} / {one.reals}"
+        print("|", " | ".join([title, kind, numbers, *cells]), "|", flush=True)
 
 
 def main(config: StreamsConfig) -> None:
@@ -278,7 +229,7 @@ def main(config: StreamsConfig) -> None:
     print("|---|---|---|---|---|---|---|")
     found = {}
     for name, people in pairs:
-        found[name, people] = judge(score(runs[name], *data_sets[people]))
+        found[name, people] = judging.judge(score(runs[name], *data_sets[people]))
         show(f"{name} | {people}", found[name, people])
     show("own - video | drawn", found["own", "drawn"], found["video", "drawn"])
 
