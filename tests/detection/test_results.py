@@ -60,7 +60,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
         results.Results(str(tmp_path), {**RUN, "hop": 0.5})
     with pytest.raises(InputError, match="sound_track was not set, now is 2"):
         results.Results(str(tmp_path), {**RUN, "sound_track": 2})
-    with pytest.raises(InputError, match=r"otherwise: hop was 1.0, now is not set\. Ch"):
+    with pytest.raises(InputError, match=r"hop was 1.0, now is not set\. Ch"):
         results.Results(str(tmp_path), {"model_id": "m"})
 
 
