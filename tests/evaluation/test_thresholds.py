@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -187,7 +188,7 @@ def test_one_class_is_refused():
         "[]",
         "{}",
         '{"value": "high"}',
-        '{"value": NaN}',
+        '{"value": 1' + 5000 * "0" + "}",
         '{"value": 1, "low": [], "high": 1}',
     ]
     + ['{"value": 1, "format_version": 99}', '{"value": 1, "calibration": {"a": 1}}'],
@@ -197,6 +198,42 @@ def test_what_is_no_threshold_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match=r"threshold\.json"):
         thresholds.read(path)
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("value", '{"value": #}'),
+        ("target", '{"value": 1, "target": #}'),
+        ("low", '{"value": 1, "low": #, "high": 2}'),
+        ("recall.value", '{"value": 1, "recall": {"value": #}}'),
+        ("quantiles.real[1]", '{"value": 1, "quantiles": {"real": [0, #]}}'),
+        (
+            "fusion.inputs[0].weight",
+            '{"value": 1, "score": "fused", "fusion": {"intercept": 0, "inputs":'
+            ' [{"score": "mds", "mean": 0, "scale": 1, "weight": #}]}}',
+        ),
+        (
+            "calibration.slope",
+            '{"value": 1, "calibration": {"kind": "logistic", "slope": #}}',
+        ),
+        (
+            "heads.visual.value",
+            '{"value": 1, "heads": {"visual": {"score": "visual", "value": #}}}',
+        ),
+    ],
+)
+def test_a_number_that_is_none_is_named(tmp_path, name, text, number):
+    path = tmp_path / "threshold.json"
+    path.write_text(text.replace("#", "0.5"))
+    thresholds.read(path)
+    path.write_text(text.replace("#", number))
+    said = f"{name} of the threshold is {float(number)}, expected a finite number"
+    with pytest.raises(InputError, match=re.escape(said)) as refused:
+        thresholds.read(path)
+    assert str(refused.value).startswith(str(path))
+    assert "tfmds.select_threshold" in str(refused.value)
 
 
 def test_a_threshold_by_hand_needs_only_a_value(tmp_path):

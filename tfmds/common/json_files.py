@@ -1,9 +1,10 @@
 """JSON that may have been written by hand: read, and checked against a dataclass."""
 
 import json
+import math
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -43,8 +44,11 @@ def parse(text: str, where: os.PathLike | str, what: str, hint: str) -> Any:
             f"{where}, line {e.lineno}: not valid JSON, expected {what}: {e.msg}."
             f" {hint}"
         ) from e
-    except RecursionError as e:
-        raise InputError(f"{where}: nested too deeply, expected {what}. {hint}") from e
+    except (RecursionError, ValueError) as e:
+        raise InputError(
+            f"{where}: nested too deeply, or a number is too long, expected {what}."
+            f" {hint}"
+        ) from e
 
 
 def read_versioned(
@@ -93,6 +97,37 @@ def check_version(
     if missing := [name for name in needed if name not in fields]:
         raise InputError(f"{where}: {what} lacks {', '.join(missing)}. {hint}")
     return dict(fields)
+
+
+def check_finite(fields: Any, where: str, what: str, hint: str) -> None:
+    """Refuses numbers that are none, which JSON has not and Python reads all the same.
+
+    Args:
+      fields: What was read.
+      where: Names the source in the error.
+      what: What it is, for the error.
+      hint: What to do where a number is NaN or infinite, a sentence.
+
+    Raises:
+      InputError: One is; names the field.
+    """
+    for name, value in _numbers(fields):
+        if not math.isfinite(value):
+            raise InputError(
+                f"{where}: {name} of {what} is {value}, expected a finite number."
+                f" {hint}"
+            )
+
+
+def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    if isinstance(value, float):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _numbers(part, f"{name}.{key}" if name else key)
+    elif isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            yield from _numbers(part, f"{name}[{number}]")
 
 
 def convert(fields: Any, kind: type[Kind], where: str, what: str, hint: str) -> Kind:

@@ -126,8 +126,10 @@ class Threshold:
         Only `value` must be there, so that a threshold can be written by hand.
 
         Raises:
-          InputError: It cannot be read, or was chosen on the test split.
+          InputError: It cannot be read, a number is not finite, or it was chosen on
+            the test split.
         """
+        json_files.check_finite(fields, where, "the threshold", _HINT)
         heads = {}
         if isinstance(fields, dict):
             fields = _with_interval({json_files.VERSION: spec.FORMAT_VERSION} | fields)
@@ -145,10 +147,6 @@ class Threshold:
         )
         threshold = json_files.convert(fields, cls, where, "the threshold", _HINT)
         threshold = dataclasses.replace(threshold, heads=heads)
-        if not np.isfinite(threshold.value):
-            raise InputError(
-                f"{where}: value is {threshold.value}, expected a finite number"
-            )
         if threshold.score not in scores.SCORES:
             raise InputError(
                 f"{where}: a threshold of the score {threshold.score!r}, expected one"
