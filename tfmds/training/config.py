@@ -90,7 +90,10 @@ class TrainingConfig:
         False, "Give real and fake chunks the same weight in sum."
     )
     precision: str = setting(
-        "float32", "Number type of the computation.", choices=PRECISIONS
+        "float32",
+        "Number type of the computation; the mixed ones need a GPU or a processor that"
+        " calculates in them.",
+        choices=PRECISIONS,
     )
     seed: int = setting(0, "Seed of weights, order and augmentation.")
 

@@ -135,7 +135,8 @@ def train(
         )
         print(f"warning: {why}, so no AUC can be had: {instead}", flush=True)
     if is_chief:
-        for note in stream_labels.notes(recipe, counts):
+        slow = strategies.why_slow(recipe.precision)
+        for note in (*stream_labels.notes(recipe, counts), *filter(None, [slow])):
             print(f"warning: {note}", flush=True)
     loop = Loop(
         workdir=workdir,

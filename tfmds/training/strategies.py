@@ -2,11 +2,18 @@
 
 import json
 import os
+import pathlib
 
 import tensorflow as tf
 
 from tfmds.common.errors import InputError
 from tfmds.training.config import MIRRORED, MULTI_WORKER
+
+# Flags of Linux' list of processors that can calculate in a type of 16 bits.
+_HALF_FLAGS = {
+    "mixed_bfloat16": ("avx512_bf16", "amx_bf16", "bf16"),
+    "mixed_float16": ("avx512_fp16", "amx_fp16", "asimdhp"),
+}
 
 
 def make(name: str) -> tf.distribute.Strategy:
@@ -30,6 +37,30 @@ def make(name: str) -> tf.distribute.Strategy:
         _check_tf_config()
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def why_slow(
+    precision: str, processors: os.PathLike | str = "/proc/cpuinfo"
+) -> str | None:
+    """Why training in this precision is slow here, None where it is not known to be.
+
+    Args:
+      precision: One of `config.PRECISIONS`.
+      processors: Linux' list of processors; elsewhere there is none.
+    """
+    needed = _HALF_FLAGS.get(precision)
+    if needed is None or tf.config.list_physical_devices("GPU"):
+        return None
+    try:
+        found = set(pathlib.Path(processors).read_text().split())
+    except OSError:
+        return None
+    if found.intersection(needed):
+        return None
+    return (
+        f"this processor cannot calculate in --precision={precision} ({needed[0]} is"
+        " missing) and imitates it, which is some ten times slower than float32"
+    )
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
