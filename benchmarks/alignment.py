@@ -13,6 +13,7 @@ Embeddings are kept in OUT: killed, the same command goes on.
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Iterator
 from unittest import mock
@@ -26,6 +27,7 @@ from tfmds import spec
 from tfmds.common import app
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.data import decode
+from tfmds.data.records import TrackSegment
 from tfmds.evaluation import alignment, score_files, scores
 from tfmds.exporting import export_info, saved_model
 from tfmds.models.two_stream import single_streams
@@ -119,6 +121,12 @@ def read_clips(config: AlignmentConfig) -> Iterator[tuple[pathlib.Path, str]]:
             yield clip.path, clip.group
 
 
+@functools.cache
+def read_tracks(path: pathlib.Path, chunk_spec: spec.ChunkSpec) -> list[TrackSegment]:
+    """The faces of a video; kept, since several models may look at them."""
+    return list(TrackReader(path, chunk_spec=chunk_spec))
+
+
 def embedder(path: str | None) -> Callable[[pathlib.Path, str], Voiced | None]:
     """Reads a video; gives its longest face, None where there is none."""
     model, network, chunk_spec, *_ = saved_model.read_network(
@@ -128,7 +136,7 @@ def embedder(path: str | None) -> Callable[[pathlib.Path, str], Voiced | None]:
 
     def embed(path: pathlib.Path, group: str) -> Voiced | None:
         tracks: dict[int, list] = {}
-        for segment in TrackReader(path, chunk_spec=chunk_spec):
+        for segment in read_tracks(path, chunk_spec):
             frames = np.concatenate(
                 [
                     decode.decode_frames(tf.constant([jpeg]), chunk_spec, network.view)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.starter_parts --clips=CLIPS --workdir=OUT [--part=NAME ...]
 
-OUT is the workdir of benchmarks.starter after its offsets were found. Trains once as it
-does and once for each part without that part, or with another one, all for the same
-steps, and judges each on the clips whose `use` is `judge`, as benchmarks.alignment
+CLIPS and OUT are those of benchmarks.starter; what OUT lacks of its data set is made, the
+offsets by the starter model. Trains once as it does and once for each part without that
+part, or with another one, all for the same steps, and judges each on the clips whose `use` is `judge`, as benchmarks.alignment
 does. Prints a table: AUC of the aligned score of whole clips and of
 pieces of 4 s, swapped and shifted, and by how much the pieces are above those of the
 recipe as it is, with intervals over people, the same people drawn for both. One seed:
@@ -16,6 +16,7 @@ OUT/parts keeps what was made: killed, the same command goes on.
 import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,8 +46,8 @@ class PartsConfig:
     part: tuple[str, ...] = setting(
         (), "Names of rows, see PARTS; all without.", repeated=True
     )
-    epochs: int = setting(5, "Of 100 steps each.", low=1)
-    precision: str = setting("mixed_bfloat16", "Of the training, see tfmds.train.")
+    epochs: int = setting(4, "Of 100 steps each.", low=1)
+    precision: str = setting("float32", "Of the training, see tfmds.train.")
 
     def __post_init__(self) -> None:
         names = [part.name for part in PARTS]
@@ -56,6 +57,20 @@ class PartsConfig:
 
 
 Maker = Callable[[PartsConfig, pathlib.Path], pathlib.Path]
+
+
+def of_starter(config: PartsConfig, **changes: Any) -> StarterConfig:
+    """What makes a data set of the clips."""
+    # The data sets are made, nothing is exported.
+    return StarterConfig(
+        clips=config.clips, workdir=config.workdir, output_dir=config.workdir, **changes
+    )
+
+
+def put_in_step(data: pathlib.Path) -> None:
+    """Offsets by the starter model, where there are none."""
+    if all(row.offset_seconds is None for row in DataSet.load(data).videos()):
+        run("pipelines.estimate_offsets", f"--data_dir={data}")
 
 
 def shipped(config: PartsConfig, root: pathlib.Path) -> pathlib.Path:
@@ -151,18 +166,8 @@ def with_drawn(rows: list[VideoRow], config: PartsConfig) -> list[Video]:
 
 def more_people(config: PartsConfig, root: pathlib.Path) -> pathlib.Path:
     """A data set in which next to nobody is kept apart to watch training."""
-    data = starter.make_data_set(
-        StarterConfig(
-            clips=config.clips,
-            workdir=str(root),
-            output_dir=str(root / "export"),
-            watched=_WATCHED,
-        ),
-        root,
-    )
-    if all(row.offset_seconds is None for row in DataSet.load(data).videos()):
-        first = pathlib.Path(config.workdir) / "first_run"
-        run("pipelines.estimate_offsets", f"--data_dir={data}", f"--model={first}")
+    data = starter.make_data_set(of_starter(config, watched=_WATCHED), root)
+    put_in_step(data)
     return data
 
 
@@ -247,12 +252,8 @@ def cells(
 
 def main(config: PartsConfig) -> None:
     """Makes what is missing, then prints the table."""
-    rows = DataSet.load(pathlib.Path(config.workdir) / "data").videos()
-    if not any(row.offset_seconds for row in rows):
-        raise InputError(
-            f"--workdir={config.workdir}: its videos have no offsets yet; let"
-            " benchmarks.starter find them first"
-        )
+    root = pathlib.Path(config.workdir)
+    put_in_step(starter.make_data_set(of_starter(config), root))
     table = [
         "| part | whole: swap | shift | 4 s: swap | shift | above: swap | shift |",
         "|---|---|---|---|---|---|---|",
@@ -261,12 +262,12 @@ def main(config: PartsConfig) -> None:
     for part in PARTS:
         if part is not AS_IT_IS and config.part and part.name not in config.part:
             continue
-        root = pathlib.Path(config.workdir) / "parts" / part.folder
-        root.mkdir(parents=True, exist_ok=True)
-        data = part.data(config, root)
+        folder = root / "parts" / part.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        data = part.data(config, folder)
         words = f"--epochs={config.epochs}", *part.flags
-        starter.train(config.precision, data, root / "run", *words)
-        found = judge(config, root)
+        starter.train(config.precision, data, folder / "run", *words)
+        found = judge(config, folder)
         as_it_is = as_it_is or found
         table.append(f"| {part.name} | {cells(found, as_it_is)} |")
         print(table[-1], flush=True)
