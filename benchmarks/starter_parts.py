@@ -2,13 +2,14 @@
 
     python -m benchmarks.starter_parts --clips=CLIPS --workdir=OUT [--part=NAME ...]
 
-CLIPS and OUT are those of benchmarks.starter; what OUT lacks of its data set is made, the
-offsets by the starter model. Trains once as it does and once for each part without that
-part, or with another one, all for the same steps, and judges each on the clips whose `use` is `judge`, as benchmarks.alignment
-does. Prints a table: AUC of the aligned score of whole clips and of
-pieces of 4 s, swapped and shifted, and by how much the pieces are above those of the
-recipe as it is, with intervals over people, the same people drawn for both. One seed:
-another one moves figures, too, which the row `another seed` tells.
+CLIPS and OUT are those of benchmarks.starter; what OUT lacks of its data set is made,
+the offsets by the starter model. Trains once as it does and once for each part
+without that part, or with another one, all for the same steps, and judges each on the
+clips whose `use` is `judge`, as benchmarks.alignment does. Prints a table: AUC of the
+aligned score of whole clips and of pieces of 4 s, swapped and shifted, and by how
+much the pieces are above those of the recipe as it is, with intervals over people,
+the same people drawn for both. Another seed moves figures, too: one row tells by how
+much.
 
 OUT/parts keeps what was made: killed, the same command goes on.
 """
