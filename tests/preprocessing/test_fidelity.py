@@ -6,7 +6,7 @@ import pytest
 import python_speech_features
 
 from tfmds import spec
-from tfmds.preprocessing import faces
+from tfmds.preprocessing import crops
 from tfmds.preprocessing.mfcc import mfcc
 from tfmds.preprocessing.picture import Picture
 
@@ -59,8 +59,8 @@ def reference_crop(rgb: np.ndarray, box, size: int) -> np.ndarray:
 @pytest.mark.parametrize("box", BOXES)
 def test_a_crop_is_the_papers_to_rounding(picture, box):
     box = np.array(box, np.float64)
-    (x, y, _, _, side), *_ = faces.smooth(box[None], 0, 1, 13)
-    window = faces.crop_window(x, y, side)
+    (x, y, _, _, side), *_ = crops.smooth(box[None], 0, 1, 13)
+    window = crops.crop_window(x, y, side)
     size = round(window.side)
     expected = reference_crop(picture.scaled(1.0), box, size)
     difference = np.abs(picture.crop(window, size) - expected)

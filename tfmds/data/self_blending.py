@@ -4,7 +4,7 @@
 a little moved, scaled and recoloured, softer or sharper, under a soft mask. What such a
 picture shows is what every swap leaves, whoever's face it brings: an edge of blending,
 two sources that do not match. Where the face is follows from how crops are cut
-(`preprocessing.faces.crop_window`); records carry no landmarks, so the mask is an oval
+(`preprocessing.crops.crop_window`); records carry no landmarks, so the mask is an oval
 that is dented at random instead of their hull.
 
 The same in all frames of a chunk but for a tremble. Stateless: the same seed gives the

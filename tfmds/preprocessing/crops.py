@@ -1,4 +1,7 @@
-"""The face crops of a track, cut out as soon as it is known where the face is."""
+"""The face crops of a track: where they lie (`crop_window`), and how they are cut out.
+
+A crop is cut out as soon as it is known where the face is.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,11 +13,64 @@ from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import faces
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.mfcc import mfcc
-from tfmds.preprocessing.picture import Picture
+from tfmds.preprocessing.picture import Picture, Window
 from tfmds.preprocessing.sound import Sound
 
 # Kept pixels of a frame whose box is not known yet, as a multiple of a crop's.
 _SPARE_RESOLUTION = 2.0
+
+
+def crop_window(x: float, y: float, side: float) -> Window:
+    """What is cut out around a face (paper's public code).
+
+    With s half of `side` it spans 1.4 s to the left and right of the face's centre,
+    and from s above to 1.8 s below it: more of the chin than of the forehead.
+    """
+    s = side / 2
+    return Window(left=x - 1.4 * s, top=y - s, side=2.8 * s)
+
+
+def window_until_next(box: faces.Box) -> Window:
+    """What may be cut out of the coming frames, if the face is found again.
+
+    A box that overlaps by half (IoU) lies within half a side of this one and is at
+    most twice its size.
+    """
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    s = faces.size_of(box) / 2
+    return Window(left=x - 4 * s, top=y - 3.2 * s, side=8 * s)
+
+
+def smooth(boxes: np.ndarray, start: int, stop: int, num_frames: int) -> np.ndarray:
+    """Median of centre and size of a box over the frames around it.
+
+    Args:
+      boxes: `[n, 4]`, a box a frame.
+      start: First row wanted.
+      stop: The one after the last.
+      num_frames: Odd width of the median; at the ends of `boxes` it has fewer.
+
+    Returns:
+      `[stop - start, 5]`: centre x and y, width, height, larger side.
+    """
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    values = np.stack(
+        [
+            (boxes[:, 0] + boxes[:, 2]) / 2,
+            (boxes[:, 1] + boxes[:, 3]) / 2,
+            width,
+            height,
+            np.maximum(width, height),
+        ],
+        axis=1,
+    )
+    half = num_frames // 2
+    return np.stack(
+        [
+            np.median(values[max(0, i - half) : i + half + 1], axis=0)
+            for i in range(start, stop)
+        ]
+    )
 
 
 class TrackCrops:
@@ -73,7 +129,7 @@ class TrackCrops:
         if over:
             self._pictures = []
             return
-        window = faces.window_until_next(self.track.boxes[-1])
+        window = window_until_next(self.track.boxes[-1])
         pixels = _SPARE_RESOLUTION * self._spec.crop_size
         scale = pixels / (1.4 * faces.size_of(self.track.boxes[-1]))
         kept = self._next + len(self._pictures) - start
@@ -122,12 +178,12 @@ class TrackCrops:
         low = max(self._first, self._next - half)
         high = min(self.track.frames[-1] + 1, stop + half)
         known = self.track.boxes_between(low, high)
-        paths = faces.smooth(
+        paths = smooth(
             known, self._next - low, stop - low, self._options.smoothing_frames
         )
         for x, y, width, height, side in paths:
             picture = self._pictures.pop(0)
-            crop = picture.crop(faces.crop_window(x, y, side), self._spec.crop_size)
+            crop = picture.crop(crop_window(x, y, side), self._spec.crop_size)
             self._jpegs.append(self._encode(crop))
             self._boxes.append(
                 np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])

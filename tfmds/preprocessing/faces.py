@@ -1,4 +1,4 @@
-"""Faces as boxes: linked to tracks, smoothed, and framed as in the paper."""
+"""Faces as boxes, linked to tracks."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from tfmds.preprocessing.config import PreprocessingConfig
-from tfmds.preprocessing.picture import Window
 
 # A box is (left, top, right, bottom) in pixels of the upright picture.
 Box = np.ndarray
@@ -115,56 +114,3 @@ class Tracker:
             self._count += 1
         self.live += new
         return new
-
-
-def smooth(boxes: np.ndarray, start: int, stop: int, num_frames: int) -> np.ndarray:
-    """Median of centre and size of a box over the frames around it.
-
-    Args:
-      boxes: `[n, 4]`, a box a frame.
-      start: First row wanted.
-      stop: The one after the last.
-      num_frames: Odd width of the median; at the ends of `boxes` it has fewer.
-
-    Returns:
-      `[stop - start, 5]`: centre x and y, width, height, larger side.
-    """
-    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    values = np.stack(
-        [
-            (boxes[:, 0] + boxes[:, 2]) / 2,
-            (boxes[:, 1] + boxes[:, 3]) / 2,
-            width,
-            height,
-            np.maximum(width, height),
-        ],
-        axis=1,
-    )
-    half = num_frames // 2
-    return np.stack(
-        [
-            np.median(values[max(0, i - half) : i + half + 1], axis=0)
-            for i in range(start, stop)
-        ]
-    )
-
-
-def crop_window(x: float, y: float, side: float) -> Window:
-    """What is cut out around a face (paper's public code).
-
-    With s half of `side` it spans 1.4 s to the left and right of the face's centre,
-    and from s above to 1.8 s below it: more of the chin than of the forehead.
-    """
-    s = side / 2
-    return Window(left=x - 1.4 * s, top=y - s, side=2.8 * s)
-
-
-def window_until_next(box: Box) -> Window:
-    """What may be cut out of the coming frames, if the face is found again.
-
-    A box that overlaps by half (IoU) lies within half a side of this one and is at
-    most twice its size.
-    """
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    s = size_of(box) / 2
-    return Window(left=x - 4 * s, top=y - 3.2 * s, side=8 * s)
