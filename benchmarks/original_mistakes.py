@@ -22,7 +22,8 @@ from tfmds.data.data_set import DataSet
 from tfmds.evaluation import criteria, scores
 from tfmds.models import checkpoints
 from tfmds.models.batch_norm import BatchStatisticsNormalization
-from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import two_stream
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

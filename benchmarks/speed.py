@@ -103,7 +103,8 @@ def torch_inference(config: SpeedConfig):
 def keras_network(config: SpeedConfig, precision: str):
     import keras
 
-    from tfmds.models.two_stream import TwoStreamConfig, two_stream
+    from tfmds.models.config import TwoStreamConfig
+    from tfmds.models.two_stream import two_stream
 
     keras.mixed_precision.set_global_policy(precision)
     return two_stream(TwoStreamConfig(width=config.width, image_size=config.image_size))

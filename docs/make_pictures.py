@@ -20,7 +20,8 @@ from tfmds import spec
 from tfmds.common import app
 from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
-from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import two_stream
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "A demo data set.", required=True)
 _REPORT = flags.DEFINE_string(

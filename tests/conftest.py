@@ -39,7 +39,8 @@ def run_dir(tmp_path_factory) -> pathlib.Path:
     import keras
 
     from tfmds.models import checkpoints
-    from tfmds.models.two_stream import TwoStreamConfig, two_stream
+    from tfmds.models.config import TwoStreamConfig
+    from tfmds.models.two_stream import two_stream
     from tfmds.spec import ChunkSpec
 
     keras.utils.set_random_seed(0)

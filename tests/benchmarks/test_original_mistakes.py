@@ -5,7 +5,8 @@ import pytest
 from tests import tracks
 from tests.conftest import run_program
 from tfmds.models import checkpoints
-from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import two_stream
 
 
 @pytest.mark.slow

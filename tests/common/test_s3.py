@@ -18,6 +18,7 @@ from tests import media as make
 from tests.conftest import assert_refused, run_program
 from tfmds.common import remote_paths
 from tfmds.data import input_pipeline, integrity, manifest
+from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
 
 pytestmark = pytest.mark.skipif(
@@ -100,8 +101,8 @@ def test_a_data_set_is_written_to_s3_and_read_from_there(bucket, videos, tmp_pat
     batches = input_pipeline.training_dataset(
         [os.fspath(path) for path in far.shards("train")],
         far.spec,
-        input_pipeline.ViewConfig(56),
-        input_pipeline.BatchConfig(tracks=2),
+        ViewConfig(56),
+        BatchConfig(tracks=2),
         seed=0,
     )
     batch = next(iter(batches))

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tests import tracks
 from tfmds.data import augmentation, decode, input_pipeline
-from tfmds.data.input_pipeline import BatchConfig, ViewConfig
+from tfmds.data.config import BatchConfig
+from tfmds.spec import ViewConfig
 
 VIEW = ViewConfig(image_size=56, region="mouth")
 

@@ -8,7 +8,8 @@ from tfmds.common.errors import InputError
 from tfmds.evaluation import thresholds
 from tfmds.exporting import loading, saved_model
 from tfmds.models.checkpoints import State, save, write_config
-from tfmds.models.two_stream import TwoStreamConfig, count_parameters, two_stream
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import count_parameters, two_stream
 from tfmds.models.visual import BACKBONES
 from tfmds.spec import ChunkSpec
 

@@ -8,7 +8,8 @@ from tfmds.common import files
 from tfmds.common.errors import InputError
 from tfmds.models import checkpoints
 from tfmds.models.checkpoints import State
-from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import two_stream
 from tfmds.spec import ChunkSpec
 
 TINY = TwoStreamConfig(width=0.0625, image_size=32)

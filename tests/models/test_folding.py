@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from tfmds.models.config import TwoStreamConfig
 from tfmds.models.folding import fold_batch_norm
-from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.models.two_stream import two_stream
 
 
 def trained(**config) -> keras.Model:

@@ -11,9 +11,10 @@ from hypothesis.extra import numpy as hnp
 
 from tests import tracks
 from tfmds.data import input_pipeline
+from tfmds.data.config import BatchConfig
 from tfmds.evaluation import criteria, scores
 from tfmds.models import checkpoints
-from tfmds.models.two_stream import TwoStreamConfig
+from tfmds.models.config import TwoStreamConfig
 from tfmds.training import run
 from tfmds.training.config import TrainingConfig
 
@@ -45,7 +46,7 @@ def test_a_training_step_minimises_the_weighted_sum(tmp_path):
         data_dir,
         tmp_path / "run",
         TINY,
-        input_pipeline.BatchConfig(tracks=4),
+        BatchConfig(tracks=4),
         # At a learning rate of zero the weights are known.
         TrainingConfig(
             epochs=1,

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from tfmds.common.errors import InputError
+from tfmds.models.config import TwoStreamConfig
 from tfmds.models.losses import ContrastiveLoss
 from tfmds.models.two_stream import (
-    TwoStreamConfig,
     count_parameters,
     two_stream,
     with_pairwise_distance,

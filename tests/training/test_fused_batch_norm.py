@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from tfmds.models.config import TwoStreamConfig
 from tfmds.models.two_stream import (
-    TwoStreamConfig,
     split_at_embeddings,
     two_stream,
 )

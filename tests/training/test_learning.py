@@ -13,10 +13,11 @@ from sklearn.metrics import roc_auc_score
 
 from tfmds import spec
 from tfmds.data import data_set, input_pipeline
-from tfmds.data.input_pipeline import BatchConfig
+from tfmds.data.config import BatchConfig
 from tfmds.evaluation import score_files
 from tfmds.models import checkpoints
-from tfmds.models.two_stream import TwoStreamConfig, with_pairwise_distance
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import with_pairwise_distance
 from tfmds.scoring import scorer
 from tfmds.training import run
 from tfmds.training.config import TrainingConfig

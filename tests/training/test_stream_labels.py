@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from tests import tracks
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
+from tfmds.data.config import BatchConfig
 from tfmds.evaluation import score_files
 from tfmds.models import checkpoints
 from tfmds.models.config import TwoStreamConfig
@@ -77,7 +78,7 @@ def test_heads_that_learn_nothing_are_told():
 
 def test_blended_faces_want_their_own_labels(tmp_path):
     data = tracks.data_set_dir(tmp_path / "data", {"train": 2}, labels=("real",))
-    batch = input_pipeline.BatchConfig(tracks=2, self_blend=0.5)
+    batch = BatchConfig(tracks=2, self_blend=0.5)
     with pytest.raises(InputError, match="--stream_labels=own"):
         run.train(data, tmp_path / "run", TwoStreamConfig(), batch, TrainingConfig())
 
@@ -89,7 +90,7 @@ def test_the_papers_labels_learn_the_same_where_streams_are_known(tmp_path):
             tmp_path / f"data{forged}", {"train": 4, "validation": 4}, forged=(forged,)
         )
         workdir = tmp_path / f"run{forged}"
-        batch = input_pipeline.BatchConfig(tracks=2)
+        batch = BatchConfig(tracks=2)
         recipe = TrainingConfig(epochs=1, steps_per_epoch=2)
         model = TwoStreamConfig(width=0.0625, image_size=32)
         running = RunConfig(deterministic=True)
@@ -147,7 +148,7 @@ def test_of_two_heads_alone_the_named_one_chooses():
 def test_a_head_without_validation_truth_is_taken_at_the_last_step(tmp_path, capsys):
     splits = {"train": 2, "validation": 1}
     data = tracks.data_set_dir(tmp_path / "data", splits, forged=["picture"])
-    batch = input_pipeline.BatchConfig(tracks=2)
+    batch = BatchConfig(tracks=2)
     recipe = TrainingConfig(
         epochs=3,
         steps_per_epoch=1,

@@ -7,10 +7,11 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tests import runs, tracks
 from tfmds.common.errors import InputError
-from tfmds.data.input_pipeline import BatchConfig
+from tfmds.data.config import BatchConfig
 from tfmds.evaluation import score_files
 from tfmds.models import checkpoints
-from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import two_stream
 from tfmds.scoring import scorer
 from tfmds.training import loop, run, validation
 from tfmds.training.config import RunConfig, TrainingConfig

@@ -9,7 +9,8 @@ from etils import epath
 from tfmds.common.errors import InputError
 from tfmds.exporting import export_info
 from tfmds.exporting.signatures import answers
-from tfmds.models.two_stream import TwoStreamConfig, with_embeddings
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import with_embeddings
 from tfmds.spec import ChunkSpec
 
 # Packages that write a format, and the extra of setup.cfg that brings them.

@@ -19,9 +19,9 @@ from tfmds.exporting import export_info, light_form, other_formats
 from tfmds.exporting.loading import load_module
 from tfmds.exporting.signatures import Detector
 from tfmds.models import checkpoints
+from tfmds.models.config import TwoStreamConfig
 from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import (
-    TwoStreamConfig,
     two_stream,
 )
 from tfmds.spec import FORMAT_VERSION, ChunkSpec

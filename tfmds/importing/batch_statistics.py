@@ -17,10 +17,12 @@ from tqdm import tqdm
 
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
+from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
 from tfmds.models import batch_norm
 from tfmds.models.batch_norm import BatchStatisticsNormalization
-from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import two_stream
 from tfmds.spec import ChunkSpec
 
 # As in training, since each norm sees what those before it made of such a batch.
@@ -54,7 +56,7 @@ def training_batches(
         shards,
         data_set.spec,
         config.view,
-        input_pipeline.BatchConfig(tracks=BATCH_SIZE),
+        BatchConfig(tracks=BATCH_SIZE),
         seed=0,
     )
     for batch in tqdm(batches.take(num_batches), total=num_batches, unit="batch"):

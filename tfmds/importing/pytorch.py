@@ -18,8 +18,8 @@ import numpy as np
 
 from tfmds.common.errors import InputError
 from tfmds.models import checkpoints
+from tfmds.models.config import TwoStreamConfig
 from tfmds.models.resnet import ResNet2d3d
-from tfmds.models.two_stream import TwoStreamConfig
 from tfmds.models.visual import BACKBONES
 from tfmds.spec import ChunkSpec
 

@@ -23,7 +23,8 @@ from etils import epath
 
 from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
-from tfmds.models.two_stream import TwoStreamConfig, two_stream
+from tfmds.models.config import TwoStreamConfig
+from tfmds.models.two_stream import two_stream
 from tfmds.spec import FORMAT_VERSION, STREAMS, VIDEO, ChunkSpec
 
 PathLike = os.PathLike | str

@@ -18,7 +18,7 @@ from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.evaluation import score_files, scores
 from tfmds.evaluation.alignment import Evidence
 from tfmds.evaluation.scores import ChunkScores, VideoScores
-from tfmds.models.two_stream import TwoStreamConfig
+from tfmds.models.config import TwoStreamConfig
 from tfmds.scoring import lag_scores, scorer
 from tfmds.scoring.lag_scores import LagScores, Spoken
 

@@ -17,8 +17,9 @@ from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.evaluation import epochs, score_files, scores
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models import checkpoints
+from tfmds.models.config import TwoStreamConfig
 from tfmds.models.folding import fold_batch_norm
-from tfmds.models.two_stream import TwoStreamConfig, fake_probability
+from tfmds.models.two_stream import fake_probability
 from tfmds.scoring import lag_scores
 
 _BATCH_SIZE = 32

@@ -17,9 +17,9 @@ from tfmds.data import input_pipeline, integrity, self_blending
 from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
 from tfmds.models import checkpoints, losses
+from tfmds.models.config import TwoStreamConfig
 from tfmds.models.optimizers import AdamL2
 from tfmds.models.two_stream import (
-    TwoStreamConfig,
     two_stream,
     with_pairwise_distance,
 )
