@@ -22,6 +22,7 @@ from tfmds.data import input_pipeline
 from tfmds.data.data_set import DataSet
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.two_stream import two_stream
+from tfmds.spec import ViewConfig
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "A demo data set.", required=True)
 _REPORT = flags.DEFINE_string(
@@ -91,7 +92,7 @@ def draw_network(path: pathlib.Path, config: TwoStreamConfig) -> None:
 def draw_chunk(path: pathlib.Path, data_dir: str) -> None:
     """A second of a real demo video as the paper's network gets it."""
     data_set = DataSet.load(data_dir)
-    view = input_pipeline.ViewConfig()
+    view = ViewConfig()
     chunks = input_pipeline.scoring_dataset(
         [os.fspath(p) for p in data_set.shards("test")], data_set.spec, view, 1
     )

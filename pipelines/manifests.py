@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pipelines import layouts
 from pipelines.layouts import lists, splits
+from pipelines.layouts.listing import Listing
 from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
@@ -24,7 +25,7 @@ def build(
     train_list: os.PathLike | str | None = None,
     test_list: os.PathLike | str | None = None,
     audio_altered: os.PathLike | str | None = None,
-) -> tuple[list[Video], layouts.Listing]:
+) -> tuple[list[Video], Listing]:
     """Lists a data set and splits it.
 
     Args:
@@ -91,7 +92,7 @@ def table(videos: Sequence[Video]) -> str:
     return "\n".join(lines)
 
 
-def listing(videos: Sequence[Video], found: layouts.Listing) -> str:
+def listing(videos: Sequence[Video], found: Listing) -> str:
     """A line for each video that is taken, and for each that is left out."""
     missing = set(found.missing)
     lines = [
@@ -103,7 +104,7 @@ def listing(videos: Sequence[Video], found: layouts.Listing) -> str:
     return "\n".join(lines)
 
 
-def warnings(videos: Sequence[Video], found: layouts.Listing) -> list[str]:
+def warnings(videos: Sequence[Video], found: Listing) -> list[str]:
     """What a user should know before training on this manifest."""
     lines = list(found.notes)
     labels = {(v.split, v.label) for v in videos}

@@ -9,6 +9,7 @@ from etils import epath
 from tqdm import tqdm
 
 from pipelines.synthesis import clips
+from pipelines.synthesis.config import SynthesisConfig
 from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 
@@ -22,7 +23,7 @@ _VERSION = 1
 
 
 def make(
-    output_dir: os.PathLike | str, settings: clips.SynthesisConfig, num_workers: int = 0
+    output_dir: os.PathLike | str, settings: SynthesisConfig, num_workers: int = 0
 ) -> epath.Path:
     """Makes the data set, or what is missing of it.
 
@@ -75,16 +76,14 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _make_clip(
-    settings: clips.SynthesisConfig, clip: clips.Clip, output_dir: str
-) -> None:
+def _make_clip(settings: SynthesisConfig, clip: clips.Clip, output_dir: str) -> None:
     final = os.path.join(output_dir, clip.name)
     partial = os.path.join(output_dir, f".{clip.name}.partial")
     clips.make(settings, clip, partial)
     os.replace(partial, final)
 
 
-def _claim(output_dir: epath.Path, settings: clips.SynthesisConfig) -> None:
+def _claim(output_dir: epath.Path, settings: SynthesisConfig) -> None:
     """Checks that the folder is empty or ours, and marks it as ours."""
     asked = {"version": _VERSION, **dataclasses.asdict(settings)}
     if output_dir.exists() and not output_dir.is_dir():

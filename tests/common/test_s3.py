@@ -20,6 +20,7 @@ from tfmds.common import remote_paths
 from tfmds.data import input_pipeline, integrity, manifest
 from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
+from tfmds.spec import ViewConfig
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow_io") is None,

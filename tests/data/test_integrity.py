@@ -7,6 +7,7 @@ from tests import tracks
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet
+from tfmds.spec import ViewConfig
 
 NAME = "tiny-train.tfrecord-00000-of-00001"
 
@@ -110,9 +111,7 @@ def test_a_damaged_shard_is_named_when_the_pipeline_reads_it(path, damage):
     forget(path, "bytes")
     data_set = DataSet.load(path)
     shards = [str(p) for s in data_set.splits for p in data_set.shards(s)]
-    dataset = input_pipeline.scoring_dataset(
-        shards, data_set.spec, input_pipeline.ViewConfig(56)
-    )
+    dataset = input_pipeline.scoring_dataset(shards, data_set.spec, ViewConfig(56))
     with (
         pytest.raises(InputError, match=f"{NAME} is damaged"),
         integrity.damage_is_named(data_set, data_set.splits),

@@ -13,6 +13,7 @@ from tfmds.data import decode, input_pipeline
 from tfmds.evaluation import thresholds
 from tfmds.exporting import export_info, loading, saved_model
 from tfmds.models import checkpoints
+from tfmds.spec import ViewConfig
 
 
 def chunks(n: int, size: int = 224) -> dict[str, np.ndarray]:
@@ -175,7 +176,7 @@ def test_other_formats_answer_the_same(run_dir, export_dir, threshold_file, tmp_
 
     about = json.loads((export_dir / "1/assets/tfmds_export.json").read_text())
     size = about["model"]["image_size"]
-    view = input_pipeline.ViewConfig(size, about["model"]["region"])
+    view = ViewConfig(size, about["model"]["region"])
     batch = chunks(3)
     exported_model = loading.load(export_dir).signatures["serving_default"]
     expected = exported_model(**{k: tf.constant(v) for k, v in batch.items()})

@@ -15,6 +15,7 @@ from tfmds.data.config import BatchConfig
 from tfmds.evaluation import criteria, scores
 from tfmds.models import checkpoints
 from tfmds.models.config import TwoStreamConfig
+from tfmds.spec import ViewConfig
 from tfmds.training import run
 from tfmds.training.config import TrainingConfig
 
@@ -60,7 +61,7 @@ def test_a_training_step_minimises_the_weighted_sum(tmp_path):
     (batch,) = input_pipeline.scoring_dataset(
         [os.fspath(p) for p in (tmp_path / "data").glob("*.tfrecord*")],
         tracks.SPEC,
-        input_pipeline.ViewConfig(image_size=32),
+        ViewConfig(image_size=32),
         4,
     )
     out = model({k: batch[k] for k in ("frames", "mfcc")}, training=True)

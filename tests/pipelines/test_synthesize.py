@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from pipelines.synthesis import articulation, clips, corpus, voice
+from pipelines.synthesis.config import SynthesisConfig
 from tests.conftest import assert_refused
 from tfmds.common.errors import InputError
 
-SETTINGS = clips.SynthesisConfig(num_identities=4, seed=5, seconds=2.0, height=180)
+SETTINGS = SynthesisConfig(num_identities=4, seed=5, seconds=2.0, height=180)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_the_bytes_depend_on_the_settings_alone(made, tmp_path):
 
 
 def test_it_goes_on_where_it_stopped(made, tmp_path):
-    settings = clips.SynthesisConfig(num_identities=1, seed=5, seconds=2.0, height=180)
+    settings = SynthesisConfig(num_identities=1, seed=5, seconds=2.0, height=180)
     corpus.make(tmp_path, settings, num_workers=1)
     whole = digests(tmp_path)
     assert whole.items() - digests(made).items() <= {
@@ -153,7 +154,7 @@ def test_it_refuses_a_folder_that_is_not_its_own(made, tmp_path):
     with pytest.raises(InputError, match="not empty"):
         corpus.make(tmp_path, SETTINGS)
     with pytest.raises(InputError, match="seed was 5, now is 6"):
-        corpus.make(made, clips.SynthesisConfig(**{**vars(SETTINGS), "seed": 6}))
+        corpus.make(made, SynthesisConfig(**{**vars(SETTINGS), "seed": 6}))
     with pytest.raises(InputError, match="is a file"):
         corpus.make(tmp_path / "thesis.txt", SETTINGS)
 

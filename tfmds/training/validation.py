@@ -27,6 +27,7 @@ from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 from tfmds.evaluation.scores import VideoScores
 from tfmds.scoring import lag_scores, scorer
 from tfmds.scoring.lag_scores import LagScores, Spoken
+from tfmds.spec import ViewConfig
 
 SPLIT = "validation"
 
@@ -126,7 +127,7 @@ class Validation:
     def __init__(
         self,
         data_set: DataSet,
-        view: input_pipeline.ViewConfig,
+        view: ViewConfig,
         batch_size: int,
         model: keras.Model,
         score: str = scores.MDS,
