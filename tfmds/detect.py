@@ -21,7 +21,6 @@ from tfmds.common import app, provenance
 from tfmds.common.errors import InputError
 from tfmds.detection import inputs, results, session
 from tfmds.detection.config import DetectConfig
-from tfmds.evaluation.judgement import VideoJudgement
 
 
 def main(config: DetectConfig) -> int:
@@ -37,20 +36,9 @@ def main(config: DetectConfig) -> int:
     load, info = session.find_model(config)
     info.spec.hop_frames(config.hop)
     paths, num_bad_inputs = inputs.find_all(app.arguments(), config.list)
-    run = None
-    outcomes: dict[str, str] = {}
-    if config.output_dir:
-        made_by = {
-            "model_id": info.model_id,
-            "threshold": info.threshold.value,
-            "hop": config.hop,
-            "tracks": config.tracks,
-            # Left out where there is nothing: runs of before go on.
-            **config.chosen_tracks,
-            **{f"threshold of {s}": v for s, v in info.head_levels.items()},
-        }
-        run = results.Results(config.output_dir, made_by)
-        outcomes = {p: run.outcomes[p] for p in paths if p in run.outcomes}
+    run = session.open_results(config, info)
+    before = run.outcomes if run else {}
+    outcomes = {path: before[path] for path in paths if path in before}
     todo = [path for path in paths if path not in outcomes]
     if outcomes:
         print(f"{len(outcomes)} of {len(paths)} are done already", file=sys.stderr)
@@ -75,14 +63,7 @@ def main(config: DetectConfig) -> int:
     if run:
         print(f"Results: {run.write_table()}", file=sys.stderr)
     if report:
-        listed = (
-            None
-            if run is None
-            else (
-                VideoJudgement.from_json(fields, info.threshold, info.spec.seconds)
-                for fields in run.read()
-            )
-        )
+        listed = run.judgements(info) if run else None
         if index := report.write_index(listed):
             print(f"Report: {index}", file=sys.stderr)
     return results.exit_code(outcomes.values(), num_bad_inputs)

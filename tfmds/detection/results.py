@@ -23,6 +23,7 @@ from tfmds.evaluation.judgement import (
     VideoJudgement,
 )
 from tfmds.evaluation.scores import FUSED
+from tfmds.exporting.export_info import ExportInfo
 
 RESULTS_FILE = "results.jsonl"
 TABLE_FILE = "results.csv"
@@ -97,6 +98,11 @@ class Results:
         """All results in the order they were made, as `VideoJudgement.to_json`."""
         for fields, _ in self._lines():
             yield fields
+
+    def judgements(self, info: ExportInfo) -> Iterator[VideoJudgement]:
+        """The same as judgements of the model that made them."""
+        for fields in self.read():
+            yield VideoJudgement.from_json(fields, info.threshold, info.spec.seconds)
 
     def write_table(self) -> str:
         """Writes all results as CSV and returns its path."""

@@ -1,4 +1,4 @@
-"""A run of detection: the model that a user means, and the videos it judges."""
+"""A run of detection: the model that a user means, the videos it judges, results."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tfmds.detection import pool, terminal
 from tfmds.detection.config import DetectConfig
+from tfmds.detection.results import Results
 from tfmds.detection.track_choice import TrackChoice
 from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.exporting import export_info
@@ -44,6 +45,26 @@ def find_model(config: DetectConfig) -> tuple[Callable[[], "Model"], ExportInfo]
         return loading.load(folder)
 
     return load, export_info.read_info(folder)
+
+
+def open_results(config: DetectConfig, info: ExportInfo) -> Results | None:
+    """The folder of results, where one was named; what is in it goes on.
+
+    Raises:
+      InputError: It cannot be written to, or holds what was made otherwise.
+    """
+    if not config.output_dir:
+        return None
+    made_by = {
+        "model_id": info.model_id,
+        "threshold": info.threshold.value,
+        "hop": config.hop,
+        "tracks": config.tracks,
+        # Left out where there is nothing: runs of before go on.
+        **config.chosen_tracks,
+        **{f"threshold of {s}": v for s, v in info.head_levels.items()},
+    }
+    return Results(config.output_dir, made_by)
 
 
 def judge(
