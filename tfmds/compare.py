@@ -12,47 +12,11 @@ A verdict is that of the equal error rate of each detector on these videos, or o
 --thresholds=A.json,B.json.
 """
 
-import dataclasses
-
-from tfmds import spec
 from tfmds.common import app
 from tfmds.common.errors import InputError
-from tfmds.common.flags import FOLDER, REQUIRED, setting
-from tfmds.evaluation import (
-    comparison,
-    evaluation,
-    score_pairs,
-    scores,
-)
+from tfmds.evaluation import comparison, score_pairs
+from tfmds.evaluation.config import CompareConfig
 from tfmds.reporting import tables
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CompareConfig:
-    """On what to compare, and where the result goes."""
-
-    split: str = setting(
-        "test", "Split to compare on.", choices=(*spec.SPLITS, evaluation.ALL)
-    )
-    score: tuple[str, ...] = setting(
-        (scores.MDS,),
-        f"Which score of the files, one of {', '.join(scores.SCORES)}; two where they"
-        " differ. The fused one needs --thresholds.",
-    )
-    thresholds: tuple[str, ...] | None = setting(
-        None, "Two threshold.json, of the first and of the second file."
-    )
-    output_dir: str = setting(REQUIRED, "Where the results go.", writes=FOLDER)
-    draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
-    seed: int = setting(0, "Seed of the draws.")
-
-    def __post_init__(self) -> None:
-        score_pairs.check_scores(self.score)
-        if self.thresholds and len(self.thresholds) != 2:
-            raise InputError(
-                f"--thresholds names {len(self.thresholds)} files, expected two:"
-                " --thresholds=A.json,B.json"
-            )
 
 
 def main(config: CompareConfig) -> None:

@@ -7,45 +7,12 @@ It takes the scores that training left of its validation split; with --data_dir 
 Writes epochs.json and epochs.html.
 """
 
-import dataclasses
-
 from etils import epath
 
-from tfmds import spec
 from tfmds.common import app
-from tfmds.common.errors import InputError
-from tfmds.common.flags import FOLDER, REQUIRED, setting
-from tfmds.evaluation import epochs, scores
+from tfmds.evaluation import epochs
+from tfmds.evaluation.config import CompareEpochsConfig
 from tfmds.reporting import tables
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CompareEpochsConfig:
-    """Which epochs to compare, and on what."""
-
-    run: str = setting(REQUIRED, "A run of tfmds.train.")
-    data_dir: str | None = setting(
-        None, "Data set to score the kept checkpoints on; else training's scores."
-    )
-    split: str = setting(
-        "validation", "Split to score, with --data_dir.", choices=spec.SPLITS
-    )
-    score: str = setting(
-        scores.MDS,
-        "Which score of the videos. Training writes mds and those of the heads it"
-        " trains, visual and audio; aligned is measured with --data_dir.",
-        choices=scores.MEASURED,
-    )
-    output_dir: str = setting(REQUIRED, "Where the results go.", writes=FOLDER)
-    draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
-    seed: int = setting(0, "Seed of the draws.")
-
-    def __post_init__(self) -> None:
-        if self.split != "validation" and not self.data_dir:
-            raise InputError(
-                f"--split={self.split}: training scores the validation split only;"
-                " name the data set with --data_dir"
-            )
 
 
 def main(config: CompareEpochsConfig) -> None:

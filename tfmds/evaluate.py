@@ -25,7 +25,6 @@ The epochs of a training run are compared with tfmds.compare_epochs.
 
 import dataclasses
 
-from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
 from tfmds.evaluation import evaluation, score_files, scores, thresholds
@@ -47,8 +46,9 @@ def main(config: EvaluateConfig, source: ScoresConfig) -> None:
             " by python -m tfmds.select_threshold --score=fused, and stand in the"
             " threshold.json that it writes"
         )
-    splits = spec.SPLITS if config.split == evaluation.ALL else (config.split,)
-    path, _ = score_tables.find_or_make(source, splits, config.output_dir, threshold)
+    path, _ = score_tables.find_or_make(
+        source, config.splits, config.output_dir, threshold
+    )
     videos, chunks, notes = score_files.read(path, source.labels)
     if threshold is not None:
         videos = threshold.completed(videos, str(path))
@@ -77,7 +77,7 @@ def main(config: EvaluateConfig, source: ScoresConfig) -> None:
         if source.data_dir and (mistakes := result_files.worst_mistakes(result)):
             from tfmds.data import stored_faces
 
-            faces = stored_faces.read(source.data_dir, splits, mistakes)
+            faces = stored_faces.read(source.data_dir, config.splits, mistakes)
         rows = {
             "command": app.this_command(),
             "threshold": config.threshold

@@ -24,7 +24,6 @@ import dataclasses
 
 from etils import epath
 
-from tfmds import spec
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
 from tfmds.evaluation import fusion, localization, score_files, scores, thresholds
@@ -72,13 +71,7 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
         threshold = dataclasses.replace(threshold, localizer=localizer)
     written = epath.Path(config.output_dir) / thresholds.FILE
     thresholds.write(written, threshold)
-    print(threshold.summary)
-    if fused is not None:
-        print(fused.summary)
-    if threshold.localizer is not None:
-        print(threshold.localizer.summary)
-    for stream, head in heads.items():
-        print(f"forged {spec.STREAMS[stream]}: {head.summary}")
+    print(*threshold.summaries, sep="\n")
     for note in (*threshold.notes, *why_none, *notes):
         print(f"note: {note}")
     print(f"written: {written}")

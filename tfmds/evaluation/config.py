@@ -1,4 +1,4 @@
-"""What evaluation and the choice of a threshold let their users choose."""
+"""What evaluation, comparison and the choice of a threshold let their users choose."""
 
 import dataclasses
 
@@ -6,7 +6,14 @@ from tfmds import spec
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
-from tfmds.evaluation import calibration, criteria, evaluation, thresholds
+from tfmds.evaluation import (
+    calibration,
+    criteria,
+    evaluation,
+    score_pairs,
+    scores,
+    thresholds,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,16 @@ class CriterionConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(CoverageConfig):
+class ResultConfig:
+    """Where figures go, and how their intervals are drawn."""
+
+    output_dir: str = setting(REQUIRED, "Where the results go.", writes=FOLDER)
+    draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
+    seed: int = setting(0, "Seed of the draws.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(CoverageConfig, ResultConfig):
     """What to evaluate, and how."""
 
     threshold: str | None = setting(
@@ -50,10 +66,7 @@ class EvaluateConfig(CoverageConfig):
         "Split to evaluate; all for every one, with figures for each.",
         choices=(*spec.SPLITS, evaluation.ALL),
     )
-    output_dir: str = setting(REQUIRED, "Where the results go.", writes=FOLDER)
     report: str | None = setting(None, "Folder for a page to send.", writes=FOLDER)
-    draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
-    seed: int = setting(0, "Seed of the draws.")
     checkpoints: str | None = setting(
         None, "The epochs of a run are compared with tfmds.compare_epochs."
     )
@@ -66,6 +79,11 @@ class EvaluateConfig(CoverageConfig):
                 f"--output_dir={self.output_dir}",
             )
             raise InputError(f"--checkpoints is a program of its own now: {run}")
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are evaluated."""
+        return spec.SPLITS if self.split == evaluation.ALL else (self.split,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,3 +109,54 @@ class SelectThresholdConfig(CriterionConfig):
 
     def __post_init__(self) -> None:
         thresholds.refuse_test(self.split, "--split")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareConfig(ResultConfig):
+    """On what to compare, and where the result goes."""
+
+    split: str = setting(
+        "test", "Split to compare on.", choices=(*spec.SPLITS, evaluation.ALL)
+    )
+    score: tuple[str, ...] = setting(
+        (scores.MDS,),
+        f"Which score of the files, one of {', '.join(scores.SCORES)}; two where they"
+        " differ. The fused one needs --thresholds.",
+    )
+    thresholds: tuple[str, ...] | None = setting(
+        None, "Two threshold.json, of the first and of the second file."
+    )
+
+    def __post_init__(self) -> None:
+        score_pairs.check_scores(self.score)
+        if self.thresholds and len(self.thresholds) != 2:
+            raise InputError(
+                f"--thresholds names {len(self.thresholds)} files, expected two:"
+                " --thresholds=A.json,B.json"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareEpochsConfig(ResultConfig):
+    """Which epochs to compare, and on what."""
+
+    run: str = setting(REQUIRED, "A run of tfmds.train.")
+    data_dir: str | None = setting(
+        None, "Data set to score the kept checkpoints on; else training's scores."
+    )
+    split: str = setting(
+        "validation", "Split to score, with --data_dir.", choices=spec.SPLITS
+    )
+    score: str = setting(
+        scores.MDS,
+        "Which score of the videos. Training writes mds and those of the heads it"
+        " trains, visual and audio; aligned is measured with --data_dir.",
+        choices=scores.MEASURED,
+    )
+
+    def __post_init__(self) -> None:
+        if self.split != "validation" and not self.data_dir:
+            raise InputError(
+                f"--split={self.split}: training scores the validation split only;"
+                " name the data set with --data_dir"
+            )

@@ -93,6 +93,16 @@ class Threshold:
             " fake"
         )
 
+    @property
+    def summaries(self) -> list[str]:
+        """The same of it and of what was chosen with it, a sentence each."""
+        more = [x.summary for x in (self.fusion, self.localizer) if x is not None]
+        heads = [
+            f"forged {spec.STREAMS[stream]}: {head.summary}"
+            for stream, head in self.heads.items()
+        ]
+        return [self.summary, *more, *heads]
+
     def to_json(self) -> dict[str, Any]:
         """Everything a reader needs to judge it."""
         low, high = self.interval or (None, None)
