@@ -16,7 +16,7 @@ from pipelines.layouts import groups
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import files, text_files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video, check_inside
 from tfmds.preprocessing import sources, video_files
@@ -253,8 +253,8 @@ def _entries(part: _Part) -> Iterator[tuple[str, _Entry]]:
 
 
 def _entries_of_labels(part: _Part) -> Iterator[tuple[str, _Entry]]:
-    text = files.decode(part.content, part.source, "a table filename,label")
-    table = files.Table(part.source, text)
+    text = text_files.decode(part.content, part.source, "a table filename,label")
+    table = text_files.Table(part.source, text)
     table.need(("filename", "label"))
     split = "validation" if part.folder.name.startswith("val") else "test"
     for line, row in table.dicts():

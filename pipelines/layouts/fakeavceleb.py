@@ -5,7 +5,7 @@ from etils import epath
 from pipelines.layouts import listing as listing_lib
 from pipelines.layouts.listing import Listing
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import text_files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
 
@@ -41,7 +41,7 @@ def read(input_dir: epath.Path) -> Listing:
             f"{input_dir}: there is no {METADATA}; expected the unpacked folder of"
             " FakeAVCeleb (FakeAVCeleb_v1.2)"
         )
-    rows = files.read_table(table, "the table of FakeAVCeleb", "")
+    rows = text_files.read_table(table, "the table of FakeAVCeleb", "")
     rows.need(("source", "method", "category", "path"))
     if rows.columns.index("path") + 1 >= len(rows.columns):
         raise InputError(

@@ -7,7 +7,7 @@ from typing import Any
 
 from etils import epath
 
-from tfmds.common import files, json_files
+from tfmds.common import json_files, text_files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Period, Video, check_inside
 from tfmds.preprocessing import video_files
@@ -43,7 +43,7 @@ def read_json(path: epath.Path) -> Any:
 def parse_json(content: bytes, path: os.PathLike | str) -> Any:
     """Reads JSON that is found at `path`; raises as `read_json`."""
     what, hint = "a list of videos", "Was the download or the unpacking cut short?"
-    return json_files.parse(files.decode(content, path, what), path, what, hint)
+    return json_files.parse(text_files.decode(content, path, what), path, what, hint)
 
 
 def word(fields: dict, name: str, allowed: Iterable[str], where: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pipelines.layouts.listing import Listing
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import text_files
 from tfmds.common.errors import InputError
 
 # A fake and its part: aaabbbcccd.dfdc_train_part_03, the number with or without zeros.
@@ -37,7 +37,7 @@ def read(path: os.PathLike | str) -> list[str]:
     Raises:
       InputError: It is missing or holds something else; names the line.
     """
-    text = files.read_text(
+    text = text_files.read_text(
         path,
         "a list of fakes",
         "Each line is a fake and its part such as aaabbbcccd.dfdc_train_part_03.",
@@ -65,7 +65,7 @@ def read_audio_altered(path: os.PathLike | str) -> dict[str, bool]:
     Raises:
       InputError: It is missing or cannot be read; names the line.
     """
-    table = files.read_table(
+    table = text_files.read_table(
         path,
         "a table of fakes with altered sound",
         "It has the columns train_mp4,label,original,split,audio_altered.",

@@ -28,7 +28,7 @@ from typing import Any, Generic, TypeVar
 
 from absl import flags as absl_flags
 
-from tfmds.common import files
+from tfmds.common import files, text_files
 from tfmds.common.errors import InputError
 
 # Flags belong to the module that calls `define`, whose --help shows them.
@@ -276,7 +276,7 @@ def _flags_in(name: str, within: tuple[str, ...]) -> list[str]:
         path = os.fspath(RECIPES / name)
     if path in within:
         raise InputError(f"--flagfile={name}: the file names itself")
-    text = files.read_text(path, "a file with a flag in each line", "")
+    text = text_files.read_text(path, "a file with a flag in each line", "")
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith(("#", "//"))]
     return expand(lines, (*within, path))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tfmds.common import files
+from tfmds.common import text_files
 from tfmds.common.errors import InputError
 
 Kind = TypeVar("Kind")
@@ -28,7 +28,7 @@ def read(path: os.PathLike | str, what: str, hint: str) -> Any:
     Raises:
       InputError: There is no such file, or it is not JSON.
     """
-    return parse(files.read_text(path, what, hint), path, what, hint)
+    return parse(text_files.read_text(path, what, hint), path, what, hint)
 
 
 def parse(text: str, where: os.PathLike | str, what: str, hint: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from etils import epath
 
 from tfmds import spec
-from tfmds.common import files, json_files
+from tfmds.common import files, json_files, text_files
 from tfmds.common.errors import InputError
 from tfmds.data import manifest
 
@@ -206,7 +206,7 @@ def read_videos(path: os.PathLike | str) -> list[VideoRow]:
     Raises:
       InputError: It is missing or not such a table; names the file and the line.
     """
-    table = files.read_table(
+    table = text_files.read_table(
         path, "the table of a data set's videos", "Copy the data set again."
     )
     table.need((*manifest.REQUIRED_COLUMNS, *RESULT_COLUMNS))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from etils import epath
 
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import files, text_files
 from tfmds.common.errors import InputError
 
 Period = tuple[float, float]
@@ -80,7 +80,7 @@ def read_manifest(path: os.PathLike | str) -> list[Video]:
       InputError: A column is missing, a value is not allowed, a video_id is double,
         or a path leaves the manifest's folder; names the file and the row.
     """
-    table = files.read_table(
+    table = text_files.read_table(
         path, "a manifest", "Make one with python -m pipelines.build_manifest."
     )
     table.need(REQUIRED_COLUMNS)

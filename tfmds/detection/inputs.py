@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import text_files
 from tfmds.common.errors import InputError
 from tfmds.preprocessing import video_files
 
@@ -89,7 +89,7 @@ def read_list(path: str) -> list[str]:
             f"{path}: the list cannot be read ({e.strerror}); expected a text file"
             " with the path of a video in each line"
         ) from e
-    lines = files.decode(
+    lines = text_files.decode(
         text, path, "the path of a video in each line", any_bytes=True
     ).splitlines()
     paths = [_as_on_disk(line) for line in lines if line.strip()]

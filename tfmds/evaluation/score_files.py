@@ -13,7 +13,7 @@ import numpy as np
 from etils import epath
 
 from tfmds import spec
-from tfmds.common import files
+from tfmds.common import files, text_files
 from tfmds.common.errors import InputError
 from tfmds.data import manifest
 from tfmds.evaluation import scores
@@ -401,7 +401,7 @@ def _read(
     optional: Mapping[str, _Parser] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The columns by name and, for messages, the line of each row."""
-    table = files.read_table(path, f"a table {','.join(columns)}", _MAKE_SCORES)
+    table = text_files.read_table(path, f"a table {','.join(columns)}", _MAKE_SCORES)
     table.need(columns)
     header = list(table.columns)
     double = [n for n in dict.fromkeys(header) if n and header.count(n) > 1]
@@ -432,7 +432,7 @@ def _read(
 
 def _header(path: os.PathLike | str) -> list[str]:
     what = f"a table {','.join(_VIDEO_COLUMNS)}"
-    return list(files.read_table(path, what, _MAKE_SCORES).columns)
+    return list(text_files.read_table(path, what, _MAKE_SCORES).columns)
 
 
 def _matching(header: list[str], optional: Mapping[str, _Parser]) -> dict[str, _Parser]:

@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from tfmds.common import files
+from tfmds.common import text_files
 from tfmds.common.errors import InputError
 
 TEXT = "video_id,path\nzoë,größe – 1.mp4\n"
@@ -27,7 +27,7 @@ TEXT = "video_id,path\nzoë,größe – 1.mp4\n"
 def test_a_text_is_the_same_in_every_encoding(tmp_path, encoding, mark):
     path = tmp_path / "text"
     path.write_bytes(mark + TEXT.encode(encoding))
-    assert files.read_text(path, "a text", "") == TEXT
+    assert text_files.read_text(path, "a text", "") == TEXT
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_what_is_no_text_is_one_message_with_a_hint(tmp_path, content, message):
     path = tmp_path / "table.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        files.read_text(path, "a table", "")
+        text_files.read_text(path, "a table", "")
     assert "Save it as text in UTF-8" in str(caught.value)
 
 
 def read(tmp_path, text, numbers=()):
     path = tmp_path / "table.csv"
     path.write_bytes(text.encode())
-    return list(files.read_table(path, "a table", "").dicts(numbers))
+    return list(text_files.read_table(path, "a table", "").dicts(numbers))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -97,4 +97,4 @@ def test_missing_columns_are_named(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("id;n\n")
     with pytest.raises(InputError, match="lacks the columns mds; it has id, n"):
-        files.read_table(path, "a table", "").need(("id", "mds"))
+        text_files.read_table(path, "a table", "").need(("id", "mds"))
