@@ -73,11 +73,8 @@ def main(config: EvaluateConfig, source: ScoresConfig) -> None:
     )
     print(tables.render(result), end="")
     if config.report:
-        faces = {}
-        if source.data_dir and (mistakes := result_files.worst_mistakes(result)):
-            from tfmds.data import stored_faces
-
-            faces = stored_faces.read(source.data_dir, config.splits, mistakes)
+        mistakes = result_files.worst_mistakes(result)
+        faces = score_tables.faces(source, config.splits, mistakes)
         rows = {
             "command": app.this_command(),
             "threshold": config.threshold

@@ -38,13 +38,10 @@ class ImportTorchConfig:
 def main(flag: ImportTorchConfig) -> None:
     """Flags to one import."""
     from tfmds.importing import batch_statistics, pytorch
-    from tfmds.models.two_stream import two_stream
 
     pytorch.check_free(flag.output)
     checkpoint = pytorch.read(flag.checkpoint)
-    config = pytorch.config_of(checkpoint, flag.image_size)
-    model = two_stream(config)
-    pytorch.load_weights(model, checkpoint)
+    model, config = pytorch.network(checkpoint, flag.image_size)
     if flag.calibrate_on:
         batches = batch_statistics.training_batches(
             flag.calibrate_on, config, flag.calibration_chunks

@@ -12,7 +12,6 @@ import os
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
-from tfmds.exporting import export_info
 from tfmds.serving.config import ServingConfig
 
 
@@ -40,8 +39,6 @@ def main(config: ServeConfig, serving: ServingConfig) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
     serving = dataclasses.replace(
         serving,
-        # A wrong path is told at once, before any process looks at it.
-        model=str(export_info.find(serving.model)),
         token=serving.token or os.environ.get("TFMDS_TOKEN", ""),
         allowed_hosts=(host, *map(str.lower, serving.allowed_hosts)),
     )

@@ -40,10 +40,7 @@ def answers(net, batch, dtype=torch.float64) -> dict[str, np.ndarray]:
 
 
 def imported(path, image_size=None):
-    checkpoint = pytorch.read(path)
-    config = pytorch.config_of(checkpoint, image_size)
-    model = two_stream(config)
-    pytorch.load_weights(model, checkpoint)
+    model, config = pytorch.network(pytorch.read(path), image_size)
     model.compile(jit_compile=False)
     return model, config
 

@@ -118,7 +118,7 @@ def stub_service(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "PROGRAM", (str(program),))
     with contextlib.ExitStack() as stack:
         yield lambda **settings: stack.enter_context(
-            running(ServingConfig("", str(tmp_path), **settings))
+            running(ServingConfig(None, str(tmp_path), **settings))
         )
 
 

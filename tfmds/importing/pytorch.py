@@ -20,6 +20,7 @@ from tfmds.common.errors import InputError
 from tfmds.models import checkpoints
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.resnet import ResNet2d3d
+from tfmds.models.two_stream import two_stream
 from tfmds.models.visual import BACKBONES
 from tfmds.spec import ChunkSpec
 
@@ -151,6 +152,16 @@ def config_of(checkpoint: Checkpoint, image_size: int | None = None) -> TwoStrea
     return TwoStreamConfig(
         backbone=backbone, image_size=image_size, visual_batch_statistics=True
     )
+
+
+def network(
+    checkpoint: Checkpoint, image_size: int | None = None
+) -> tuple[keras.Model, TwoStreamConfig]:
+    """The network of a checkpoint with its weights; see `config_of`, `load_weights`."""
+    config = config_of(checkpoint, image_size)
+    model = two_stream(config)
+    load_weights(model, checkpoint)
+    return model, config
 
 
 def load_weights(model: keras.Model, checkpoint: Checkpoint) -> None:

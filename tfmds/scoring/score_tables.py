@@ -1,7 +1,7 @@
-"""The table of scores that a user names, or that a model makes."""
+"""The table of scores that a user names or that a model makes, and faces of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from etils import epath
 
@@ -63,3 +63,18 @@ def find_or_make(
             score=score,
         )
     return epath.Path(folder) / score_files.VIDEOS_FILE, model_id
+
+
+def faces(
+    config: ScoresConfig, splits: Sequence[str], video_ids: Collection[str]
+) -> dict[str, dict[tuple[int, float], bytes]]:
+    """Faces of some of the videos as `stored_faces.read` gives them.
+
+    None where no data set is named.
+    """
+    if not config.data_dir or not video_ids:
+        return {}
+    # As above.
+    from tfmds.data import stored_faces
+
+    return stored_faces.read(config.data_dir, splits, video_ids)

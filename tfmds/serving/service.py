@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from tfmds.exporting import export_info
 from tfmds.serving import guard, jobs, rest, videos
 from tfmds.serving.config import MODEL_NAME, ServingConfig
 from tfmds.serving.jobs import Jobs, Queue
@@ -36,11 +37,11 @@ def create_app(
       on_failure: Is told why the model cannot be loaded, where it cannot.
 
     Raises:
-      InputError: Another service uses the data folder.
+      InputError: There is no such model, or another service uses the data folder.
     """
     metrics = Metrics()
-    queue = Queue(Jobs(settings.data_dir), settings, metrics)
     worker = Worker(_worker_settings(settings), on_failure)
+    queue = Queue(Jobs(settings.data_dir), settings, metrics)
     logins = guard.RateLimit(_LOGINS_PER_MINUTE)
 
     @contextlib.asynccontextmanager
@@ -154,7 +155,8 @@ async def _stop(tasks: list[asyncio.Task]) -> None:
 def _worker_settings(settings: ServingConfig) -> dict[str, Any]:
     return {
         "workers": settings.workers,
-        "model": settings.model,
+        # A wrong path is told at once, before any process looks at it.
+        "model": str(export_info.find(settings.model)),
         "batch_size": settings.batch_size,
         "batch_window_ms": settings.batch_window_ms,
         "max_megapixels": settings.max_megapixels,
