@@ -89,3 +89,19 @@ def test_an_answer_that_is_none_is_refused(server, about, distance):
     model = remote.connect(server.url)
     with pytest.raises(InputError, match="no distance for each of 2 chunks"):
         model.score([b"", b""])
+
+
+def test_the_head_that_is_missing_is_named(server, about):
+    # A model that tells streams, and a server that leaves out what one head says.
+    heads = json.dumps(json.loads(about) | {"heads": {"visual": "own", "audio": "own"}})
+    answer = {"distance": [0.5], "visual_fake_probability": [0.25]}
+    server.answers = [(200, {"outputs": [heads]}), (200, {"outputs": answer})]
+    model = remote.connect(server.url)
+    with pytest.raises(InputError, match="no audio_fake_probability for each of 1"):
+        model.score([b""])
+    server.answers = [(200, {"outputs": answer | {"audio_fake_probability": [0.75]}})]
+    assert {name: list(values) for name, values in model.score([b""]).items()} == {
+        "distance": [0.5],
+        "visual": [0.25],
+        "audio": [0.75],
+    }

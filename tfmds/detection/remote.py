@@ -22,7 +22,7 @@ from tfmds.exporting.export_info import (
     LAGS,
     DistancesByLag,
     ExportInfo,
-    chunk_scores,
+    chunk_outputs,
     split_lags,
 )
 
@@ -64,18 +64,18 @@ class RemoteModel(ExportInfo):
         """
         encoded = [{"b64": base64.b64encode(record).decode()} for record in examples]
         answer = _predict(self.session, self.url, "examples", {"examples": encoded})
-        try:
-            found = chunk_scores(answer, self.asked_heads)
-        except (KeyError, TypeError, ValueError):
-            found = {"distance": np.zeros(0)}
-        if any(
-            values.shape != (len(examples),) or not np.isfinite(values).all()
-            for values in found.values()
-        ):
-            raise InputError(
-                f"{self.url}: the answer holds no distance for each of"
-                f" {len(examples)} chunks; is this model an export of tfmds?"
-            )
+        found = {}
+        for name, key in chunk_outputs(self.asked_heads).items():
+            try:
+                values = np.asarray(answer[key], float)
+            except (KeyError, TypeError, ValueError):
+                values = np.zeros(0)
+            if values.shape != (len(examples),) or not np.isfinite(values).all():
+                raise InputError(
+                    f"{self.url}: the answer holds no {key} for each of"
+                    f" {len(examples)} chunks; is this model an export of tfmds?"
+                )
+            found[name] = values
         return found
 
     def lags(self, examples: Sequence[bytes]) -> list[DistancesByLag]:

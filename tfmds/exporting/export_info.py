@@ -198,6 +198,15 @@ def read_about(folder: os.PathLike | str) -> Any:
     return json_files.read(path, _WHAT, _HINT)
 
 
+def chunk_outputs(heads: Sequence[str]) -> dict[str, str]:
+    """What the signature `examples` calls the scores of a chunk, by their names here.
+
+    Args:
+      heads: Streams whose heads are asked.
+    """
+    return {"distance": "distance"} | {s: f"{s}_fake_probability" for s in heads}
+
+
 def chunk_scores(
     outputs: Mapping[str, Any], heads: Sequence[str]
 ) -> dict[str, np.ndarray]:
@@ -213,8 +222,10 @@ def chunk_scores(
     Raises:
       KeyError, TypeError, ValueError: It is something else.
     """
-    names = {"distance": "distance"} | {s: f"{s}_fake_probability" for s in heads}
-    return {name: np.asarray(outputs[key], float) for name, key in names.items()}
+    return {
+        name: np.asarray(outputs[key], float)
+        for name, key in chunk_outputs(heads).items()
+    }
 
 
 # Starts of mouth chunks `[m]` in seconds, and their distances `[m, k]` at each lag, as
