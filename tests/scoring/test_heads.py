@@ -59,6 +59,34 @@ def test_a_run_tells_which_heads_it_trained(run_dir, tmp_path, recipe, heads):
     assert checkpoints.trained_heads(tmp_path) == heads
 
 
+@pytest.mark.parametrize(
+    ("weights", "better"),
+    [
+        ({"contrastive_weight": 1.0, "mismatch_weight": 0.0}, ""),
+        ({"contrastive_weight": 0.0, "mismatch_weight": 0.5}, ""),
+        (None, ""),
+        ({"audio_weight": 1.0}, "--score=visual or --score=audio"),
+        ({"audio_weight": 0.0}, "--score=visual"),
+    ],
+)
+def test_who_judges_by_a_distance_that_was_not_learned_is_warned(
+    run_dir, tmp_path, capsys, weights, better
+):
+    config = json.loads((run_dir / "config.json").read_text())
+    if weights is not None:
+        alone = {"contrastive_weight": 0.0, "mismatch_weight": 0.0}
+        config["recipe"] = {"visual_weight": 1.0, **alone, **weights}
+    checkpoints.write_config(tmp_path, config)
+    for score in ("mds", "aligned"):
+        scorer.warn_of_untrained(tmp_path, score)
+        said = capsys.readouterr().err
+        assert (f"{score} tells nothing of its videos" in said) == bool(better)
+        assert said.strip().endswith(better)
+    for score in ("visual", "audio", "fused"):
+        scorer.warn_of_untrained(tmp_path, score)
+    assert not capsys.readouterr().err
+
+
 def test_heads_that_were_not_have_none(run_dir, data_dir, tmp_path):
     scorer.score_data_set(run_dir, data_dir, ["validation"], tmp_path)
     videos, chunks, _ = score_files.read(tmp_path / "scores.csv")

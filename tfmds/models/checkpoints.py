@@ -178,6 +178,15 @@ def trained_heads(workdir: PathLike) -> dict[str, str]:
     return {s: labels for s in STREAMS if recipe.get(f"{s}_weight")}
 
 
+def trains_distance(workdir: PathLike) -> bool:
+    """Whether a run learned how far mouth and voice are apart, and not heads alone.
+
+    So it is taken of an imported network, of whose training nothing is known.
+    """
+    recipe = _config_of_run(workdir).get("recipe", {})
+    return bool(recipe.get("contrastive_weight", 1.0) or recipe.get("mismatch_weight"))
+
+
 def _config_of_run(workdir: PathLike) -> dict[str, Any]:
     config = read_config(workdir)
     if config is None or "model" not in config:

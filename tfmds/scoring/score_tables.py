@@ -47,6 +47,7 @@ def find_or_make(
             " tfmds.select_threshold"
         )
     score = config.score
+    scorer.warn_of_untrained(model, score)
     if threshold is not None and threshold.fusion is not None:
         # The costly one only where it has a weight.
         is_aligned = scores.ALIGNED in threshold.made_of

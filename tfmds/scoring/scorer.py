@@ -1,6 +1,7 @@
 """The bridge between wings: a model and a data set become scores."""
 
 import os
+import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -101,6 +102,21 @@ def load(
     return data_set, model, config
 
 
+def warn_of_untrained(model_path: os.PathLike | str, score: str) -> None:
+    """Says so where videos are judged by what the run did not learn."""
+    is_of_distance = score in (scores.MDS, scores.ALIGNED)
+    if not is_of_distance or checkpoints.trains_distance(model_path):
+        return
+    heads = checkpoints.trained_heads(model_path)
+    better = " or ".join(f"--score={name}" for name in heads)
+    print(
+        f"warning: {model_path} was trained without the distance of mouth and voice"
+        f" (--contrastive_weight, --mismatch_weight): {score} tells nothing of its"
+        f" videos. Judge them by what it was trained for: {better}",
+        file=sys.stderr,
+    )
+
+
 def video_scores(rows: Sequence[VideoRow], chunks: ChunkScores) -> VideoScores:
     """Scores of the videos of these rows of videos.csv."""
     return VideoScores.from_chunks(
@@ -167,6 +183,7 @@ def score_epochs(
     ends = checkpoints.epoch_ends(run)
     if not ends:
         raise InputError(f"{run}: no checkpoint of a whole epoch; train one at least")
+    warn_of_untrained(run, score)
     folder = epath.Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for epoch, step in ends.items():
