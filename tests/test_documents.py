@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from tfmds.detection import results
+
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "BUILD_NOTES.md", "CONTRIBUTING.md")),
@@ -71,6 +73,14 @@ def test_links_lead_somewhere(path):
         assert file.exists(), target
         if anchor:
             assert anchor in anchors(file), target
+
+
+def test_every_column_of_results_is_explained():
+    text = (ROOT / "docs" / "detect.md").read_text()
+    table = text.partition("| column | unit | meaning |\n")[2].partition("\n\n")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines()[1:]]
+    assert tuple(name.strip().strip("`") for name, _, _ in rows) == results.COLUMNS
+    assert all(meaning.strip() for _, _, meaning in rows)
 
 
 @pytest.mark.slow
