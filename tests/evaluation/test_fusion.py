@@ -135,6 +135,12 @@ def test_weights_travel_from_validation_to_test(tmp_path):
     assert found["metrics"]["videos/auc"]["value"] == pytest.approx(
         roc_auc_score(test.label == spec.FAKE, fused)
     )
+    # No chunk has a fused score, and it is said by what it is judged instead.
+    mine = chunks.select(np.isin(chunks.video_id, test.video_id))
+    assert found["metrics"]["chunks/auc"]["value"] == pytest.approx(
+        roc_auc_score(mine.label == spec.FAKE, mine.distance)
+    )
+    assert "a chunk has no fused score" in done.stdout
     assert found["metrics"]["visual/recall"]["value"] == pytest.approx(
         np.mean(
             test.scores["visual"][test.forged == "picture"]

@@ -305,6 +305,10 @@ def test_a_head_or_a_fused_score_can_be_what_a_video_is_judged_by():
     assert found.verdict == "fake"
     assert found.level is None
     assert found.suspicious_periods == ((0.0, 2.0),)
+    said = threshold.legend
+    assert said.startswith("The fused score weighs these together; the MDS tells how")
+    assert "whether the picture by itself looks" in said
+    assert "the voice by itself" not in said
     bare = [dataclasses.replace(c, heads={}) for c in chunks]
     found = VideoJudgement("a.mp4", "ok", threshold, chunks=tuple(bare))
     assert found.verdict == "cannot_tell"

@@ -69,6 +69,19 @@ def test_the_page_says_what_the_judgement_says():
         assert said in text, said
 
 
+@pytest.mark.parametrize("score", ["mds", "aligned", "visual", "audio"])
+def test_pages_say_what_the_score_tells_and_how_it_is_read(score):
+    chunk = JudgedChunk(0, 0.0, 0.5, heads={"visual": 0.5, "audio": 0.5})
+    threshold = thresholds.Threshold(0.4, score=score)
+    judgement = VideoJudgement("a.mp4", "ok", threshold, chunks=(chunk,))
+    told = {"visual": "of other kinds or of the voice", "audio": "or of the picture"}
+    for page in (video_page.video_page(judgement), video_page.index_page([judgement])):
+        text = Text(page).text
+        assert text.count("The lower the score, the more like a real recording") == 1
+        assert told.get(score, "forgeries that keep both in step") in text
+        assert ("keep both in step" in text) == (score not in told)
+
+
 def test_what_could_not_be_read_is_said_and_not_laid_to_the_faces():
     why = "no picture can be decoded"
     judgement = judged(

@@ -86,8 +86,6 @@ def judge(
     """
     if not paths:
         return
-    for note in info.threshold.notes:
-        print(f"note: {note}", file=sys.stderr)
     cores = len(os.sched_getaffinity(0))
     num_workers = min(config.num_workers or cores, len(paths))
     with terminal.Terminal(len(paths), config.form) as shown:
@@ -103,3 +101,5 @@ def judge(
         ):
             shown.show(judgement)
             yield judgement
+    for note in (info.threshold.legend, *info.threshold.notes):
+        print(f"note: {note}", file=sys.stderr)

@@ -74,7 +74,7 @@ class Terminal:
             self._bar.update()
 
 
-_HEADER = f"{'verdict':12} {'score':>7} {'tau':>7} {'seconds':>11}  video"
+_HEADER = f"{'verdict':12} {'score':>7} {'threshold':>9} {'seconds':>11}  video"
 
 
 def _row(judgement: VideoJudgement) -> str:
@@ -83,12 +83,12 @@ def _row(judgement: VideoJudgement) -> str:
     name = "".join(c if c.isprintable() else "?" for c in judgement.path)
     if judgement.status != spec.OK:
         return (
-            f"{judgement.status:12} {'':7} {'':7} {'':11}  {name}: {judgement.reason}"
+            f"{judgement.status:12} {'':7} {'':9} {'':11}  {name}: {judgement.reason}"
         )
     seconds = f"{judgement.seconds_scored:.0f} of {judgement.seconds_total:.1f}"
     value = "" if judgement.value is None else f"{judgement.value:.3f}"
     row = (
-        f"{judgement.verdict:12} {value:>7} {judgement.threshold.value:7.3f}"
+        f"{judgement.verdict:12} {value:>7} {judgement.threshold.value:9.3f}"
         f" {seconds:>11}  {name}"
     )
     if judgement.score == scores.ALIGNED:

@@ -182,6 +182,11 @@ def evaluate(
         bare = bare if score in scores.MEANS else None
         of_chunks = {name: mask[of_video] for name, mask in subsets.items()}
         estimates |= _figures(CHUNKS, chunk_sample, of_chunks, bare, bootstrap)
+        if score == scores.FUSED:
+            notes.append(
+                "a chunk has no fused score: its figures, and those of localization,"
+                " are of the distance of mouth and voice, as with the MDS"
+            )
         if localization.has_periods(chosen):
             figures, more = _localize(chosen, chunks, threshold, groups, bootstrap)
             estimates |= figures

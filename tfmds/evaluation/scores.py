@@ -31,6 +31,17 @@ SCORES = {
     AUDIO: "probability of the audio head",
     FUSED: "fused score",
 }
+# What each of those that a model gives tells, and what it does not.
+TELLS = {
+    MDS: "how far apart mouth and voice are, and nothing of forgeries that keep both in"
+    " step",
+    ALIGNED: "how well mouth and voice fit where they fit best, and nothing of"
+    " forgeries that keep both in step",
+    VISUAL: "whether the picture by itself looks like the forgeries that the model was"
+    " trained on, and nothing of other kinds or of the voice",
+    AUDIO: "whether the voice by itself sounds like the forgeries that the model was"
+    " trained on, and nothing of other kinds or of the picture",
+}
 # Those that a model gives; the fused score is made of them.
 MEASURED = (MDS, ALIGNED, VISUAL, AUDIO)
 # Those that are the mean of a value of the chunks.

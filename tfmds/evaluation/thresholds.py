@@ -103,6 +103,21 @@ class Threshold:
         ]
         return [self.summary, *more, *heads]
 
+    @property
+    def legend(self) -> str:
+        """What the score tells and how it is read, for readers of a verdict."""
+        tells = [
+            f"the {scores.SCORES[name]} tells {scores.TELLS[name]}"
+            for name in self.made_of
+        ]
+        if self.fusion:
+            tells = [f"the {scores.SCORES[self.score]} weighs these together", *tells]
+        said = "; ".join(tells)
+        return (
+            f"{said[0].upper()}{said[1:]}. The lower the score, the more like a real"
+            " recording; from the threshold on a video is called fake."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Everything a reader needs to judge it."""
         low, high = self.interval or (None, None)
