@@ -1,4 +1,4 @@
-"""What limits training: a step beside the machine's matrix rate, and where it goes.
+r"""What limits training: a step beside the machine's matrix rate, and where it goes.
 
     python -m benchmarks.training_limits --flagfile=tfmds/configs/robust.flags \
         --precision=mixed_bfloat16 --data_dir=DATA

@@ -1,4 +1,4 @@
-"""Makes the manifest of a data set: a row per video, split by group.
+r"""Makes the manifest of a data set: a row per video, split by group.
 
     python -m pipelines.build_manifest --layout=dfdc --input_dir=/tmp/demo \
         --output=/tmp/demo/manifest.csv

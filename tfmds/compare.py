@@ -1,4 +1,4 @@
-"""Says which of two detectors tells fakes from reals better, and how surely.
+r"""Says which of two detectors tells fakes from reals better, and how surely.
 
     python -m tfmds.compare A/scores.csv B/scores.csv --split=test \
       --output_dir=comparison

@@ -1,9 +1,13 @@
-"""Tells which videos are fake, by an exported model.
+"""Tells which videos are fake.
 
-    python -m tfmds.detect --model=EXPORT --report=REPORT clip.mp4 folder/ 'more/*.mov'
+    python -m tfmds.detect --report=REPORT clip.mp4
 
-With --output_dir a run over many videos goes on where it was stopped. With --server
-chunks are sent to TensorFlow Serving or tfmds.serve instead of loading a model.
+    python -m tfmds.detect --model=EXPORT --report=REPORT folder/ 'more/*.mov'
+
+It judges by the model that comes with the package, or with --model by another. It looks
+at each second in which a face is seen and a voice heard. With --output_dir a run over
+many videos goes on where it was stopped. With --server faces and voices are sent to
+TensorFlow Serving or tfmds.serve instead of loading a model.
 
 A verdict is `real`, `fake`, `out_of_step` (mouth and voice fit, but the sound is early
 or late by more than recordings are) or `cannot_tell` (too little of a mouth with its

@@ -1,4 +1,8 @@
-"""Says how well scores tell fakes from reals, how surely, and on how many videos.
+r"""Says how well scores tell fake videos from real ones, and how surely.
+
+scores.csv has a row a video with its scores, the higher the more likely fake; it comes
+from --model or from an evaluation before. threshold.json, which
+tfmds.select_threshold writes, says from which score on a video is called fake.
 
     python -m tfmds.evaluate --scores=scores.csv --threshold=threshold.json \
       --split=test --output_dir=evaluation
@@ -7,9 +11,10 @@
       --split=test --output_dir=evaluation
 
 Writes metrics.json and evaluation.png, and with --model also scores.csv and
-chunks.csv. With --scores, a chunks.csv beside the file is evaluated too. Where fewer
-than --min_coverage of the split's videos have a score there is an error instead of
-figures; with --unscored=wrong such videos count as wrong.
+chunks.csv, which has a row for each second (chunk). With --scores, a chunks.csv beside
+the file is evaluated too. Where fewer than --min_coverage of the split's videos have a
+score there is an error instead of figures; with --unscored=wrong such videos count as
+wrong.
 
 --report=DIR writes a page to send, with faces where --data_dir is given too.
 

@@ -1,4 +1,4 @@
-"""Imports a checkpoint of the paper's public PyTorch code as a run of tfmds.
+r"""Imports a checkpoint of the paper's public PyTorch code as a run of tfmds.
 
     python -m tfmds.import_torch --checkpoint=model_best_epoch48.pth.tar \
         --calibrate_on=DATA --output=RUN

@@ -1,4 +1,4 @@
-"""Chooses the threshold above which a video is called fake.
+r"""Chooses the threshold above which a video is called fake.
 
     python -m tfmds.select_threshold --scores=scores.csv --split=validation \
       --criterion=equal_error_rate --output_dir=threshold

@@ -1,9 +1,15 @@
-"""Serves an exported model: TensorFlow Serving's REST interface, uploads, a web page.
+"""Serves a web page on which videos are dropped, and the same for programs (REST).
+
+    python -m tfmds.serve
 
     python -m tfmds.serve --model=EXPORT --data_dir=/tmp/tfmds
 
-Needs the packages of `pip install 'tfmds[serve]'`. Listens on loopback unless --host
-says otherwise; then give --token and put a server with TLS in front.
+Then open http://localhost:8501. It judges by the model that comes with the package, or
+with --model by another, and answers requests as TensorFlow Serving does (:predict,
+docs/export_and_serving.md). Needs the packages of `pip install 'tfmds[serve]'`. It can
+be reached from this machine only, unless --host says otherwise; then give --token and
+put a server with TLS in front. What is over a limit gets the HTTP status that its flag
+names.
 """
 
 import dataclasses

@@ -1,7 +1,12 @@
-"""Trains the two-stream network on a data set of track records.
+"""Trains the network on a data set that pipelines.preprocess made.
 
-    python -m tfmds.train --flagfile=tfmds/configs/demo.flags \
-        --data_dir=DATA --workdir=RUN
+    python -m tfmds.train --flagfile=robust.flags --data_dir=DATA --workdir=RUN
+
+--flagfile takes a recipe: paper.flags trains as the paper did, robust.flags learns how
+mouth and voice move together, demo.flags is quick. A flag after it changes one setting.
+A track is one face followed through a video, a chunk one second of it: the pictures,
+which the visual stream of the network takes, and the voice as MFCC (a few numbers for
+each hundredth of a second), which the audio stream takes. docs/training.md tells more.
 
 Watch it with `tensorboard --logdir=RUN/logs`. Stopped or killed, the same command goes
 on at the last checkpoint as if nothing had been; with --deterministic on a CPU, to the
@@ -34,7 +39,7 @@ from tfmds.training.config import MULTI_WORKER, RunConfig, TrainingConfig
 class TrainConfig:
     """What to train on, and where the run goes."""
 
-    data_dir: str = setting(REQUIRED, "Data set made by pipelines.preprocess.")
+    data_dir: str = setting(REQUIRED, "Folder that pipelines.preprocess wrote.")
     workdir: str = setting(
         REQUIRED, "Where configuration, checkpoints and logs go.", writes=FOLDER
     )

@@ -95,6 +95,13 @@ def test_a_wrong_flag_is_an_error_of_input(parse, words, message):
         parse(*words)
 
 
+@pytest.mark.usefixtures("parse")
+def test_help_says_which_flags_are_required():
+    said = flags.absl_flags.FLAGS.get_help()
+    assert "--name: A name. Required." in said
+    assert said.count("Required") == 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

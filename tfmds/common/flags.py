@@ -297,28 +297,29 @@ def _define(
         (kind,) = (k for k in typing.get_args(kind) if k is not types.NoneType)
     required = default is REQUIRED
     more: dict[str, Any] = {"required": True} if required else {}
+    said = f"{about.help} Required." if required else about.help
     default = None if required else default
     limits: dict[str, Any] = {"lower_bound": about.low, "upper_bound": about.high}
     holder: absl_flags.FlagHolder
     if kind is bool:
-        holder = absl_flags.DEFINE_bool(name, default, about.help, **more)
+        holder = absl_flags.DEFINE_bool(name, default, said, **more)
     elif kind is int:
-        holder = absl_flags.DEFINE_integer(name, default, about.help, **limits, **more)
+        holder = absl_flags.DEFINE_integer(name, default, said, **limits, **more)
     elif kind is float:
-        holder = absl_flags.DEFINE_float(name, default, about.help, **limits, **more)
+        holder = absl_flags.DEFINE_float(name, default, said, **limits, **more)
     elif typing.get_origin(kind) is tuple:
         define = (
             absl_flags.DEFINE_multi_string if about.repeated else absl_flags.DEFINE_list
         )
         value = None if default is None else list(default)
-        holder = define(name, value, about.help, **more)
+        holder = define(name, value, said, **more)
     elif kind is not str:
         raise TypeError(f"--{name}: no flag for a {kind}")
     elif about.choices is None or callable(about.choices):
-        holder = absl_flags.DEFINE_string(name, default, about.help, **more)
+        holder = absl_flags.DEFINE_string(name, default, said, **more)
     else:
         choices = list(about.choices)
-        holder = absl_flags.DEFINE_enum(name, default, choices, about.help, **more)
+        holder = absl_flags.DEFINE_enum(name, default, choices, said, **more)
     if about.writes:
         _outputs.append((holder, about.writes))
     return holder

@@ -10,7 +10,11 @@ from tfmds.common.flags import setting
 class BatchConfig:
     """How training chunks are drawn."""
 
-    tracks: int = setting(8, "Tracks in a batch.", flag="batch_tracks")
+    tracks: int = setting(
+        8,
+        "Tracks in a batch, which is what a step of training sees.",
+        flag="batch_tracks",
+    )
     chunks_per_track: int = setting(
         1,
         "Chunks of each track in a batch; batch_tracks times this is the batch size.",
@@ -21,7 +25,9 @@ class BatchConfig:
         choices=("grid", "random"),
     )
     shuffle_buffer: int = setting(
-        256, "Chunks (grid) or records (random) shuffled together."
+        256,
+        "Chunks shuffled together, with random --sampling records of up to 10 s; the"
+        " more, the better mixed.",
     )
     offset_jitter: float = setting(
         0.0,
@@ -31,7 +37,7 @@ class BatchConfig:
         high=0.5,
     )
     # See data/augmentation.py.
-    augment: bool = setting(False, "Vary pictures and sound.")
+    augment: bool = setting(False, "Vary pictures and sound of each chunk at random.")
     # See data/self_blending.py.
     self_blend: float = setting(
         0.0,

@@ -44,7 +44,8 @@ class DetectConfig(MediaTracks):
     )
     hop: float = setting(
         1.0,
-        "Seconds from one chunk to the next, a multiple of 0.1; below 1 they overlap.",
+        "A second is looked at every so many seconds, a multiple of 0.1; below 1 they"
+        " overlap, which takes longer and finds where forgeries begin more finely.",
     )
     num_workers: int = setting(
         0,

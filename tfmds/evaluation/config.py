@@ -50,7 +50,9 @@ class ResultConfig:
     """Where figures go, and how their intervals are drawn."""
 
     output_dir: str = setting(REQUIRED, "Where the results go.", writes=FOLDER)
-    draws: int = setting(1000, "Draws of groups for the intervals.", low=1)
+    draws: int = setting(
+        1000, "How often people (groups) are drawn anew for the 95 % intervals.", low=1
+    )
     seed: int = setting(0, "Seed of the draws.")
 
 
@@ -59,7 +61,8 @@ class EvaluateConfig(CoverageConfig, ResultConfig):
     """What to evaluate, and how."""
 
     threshold: str | None = setting(
-        None, "threshold.json; without it there are no verdicts."
+        None,
+        "threshold.json of tfmds.select_threshold; without it nothing is called fake.",
     )
     split: str = setting(
         "test",
@@ -68,7 +71,7 @@ class EvaluateConfig(CoverageConfig, ResultConfig):
     )
     report: str | None = setting(None, "Folder for a page to send.", writes=FOLDER)
     checkpoints: str | None = setting(
-        None, "The epochs of a run are compared with tfmds.compare_epochs."
+        None, "Not used any more: tfmds.compare_epochs compares the epochs of a run."
     )
 
     def __post_init__(self) -> None:

@@ -31,7 +31,7 @@ class TwoStreamConfig:
     """What network to build; the architecture of the defaults is the paper's."""
 
     backbone: str = setting(
-        "resnet18", "Backbone of the visual stream.", choices=_backbones
+        "resnet18", "Network that the visual stream is made of.", choices=_backbones
     )
     width: float = setting(1.0, "Factor on channels and units of both streams.")
     image_size: int = setting(
@@ -51,15 +51,18 @@ class TwoStreamConfig:
     )
     # Takes away whose voice it is and leaves how it moves.
     standardize_mfcc: bool = setting(
-        False, "Bring each MFCC coefficient to mean 0 and deviation 1 over a chunk."
+        False,
+        "Bring each number of the MFCC to mean 0 and standard deviation 1 in a chunk.",
     )
     # Takes away whose face it is and leaves how it moves.
     standardize_frames: bool = setting(
         False,
-        "Take the mean picture of a chunk away and scale what moves to deviation 1.",
+        "Take the mean picture of a chunk away and scale what moves to standard"
+        " deviation 1.",
     )
     unit_embeddings: bool = setting(
-        False, "Scale embeddings to length 1 before their distance."
+        False,
+        "Scale what the streams give (embeddings) to length 1 before their distance.",
     )
     visual_batch_statistics: bool = setting(
         False,

@@ -11,32 +11,35 @@ from tfmds.evaluation.scores import ALIGNED, MDS, SCORES
 class ScoresConfig:
     """A table of scores, or what to make it with."""
 
-    scores: str | None = setting(None, "Table of videos with their MDS.")
+    scores: str | None = setting(None, "Table of videos with their scores.")
     model: str | None = setting(None, "A run of tfmds.train to score with.")
     data_dir: str | None = setting(
         None, "Data set to score with --model, or to show faces of."
     )
     labels: str | None = setting(
-        None, "What the videos are, where --scores has two columns only."
+        None,
+        "Table that says which videos are real, where --scores has two columns only: a"
+        " manifest, videos.csv or scores.csv.",
     )
     mismatches: bool = setting(
         False,
         "Take real videos only, and make fakes of them: the voice of another video, and"
-        " the own voice half a second early or late. The easy kind; for want of"
-        " others. Their chunks are a second apart.",
+        " the own voice half a second early or late. For want of real fakes, which are"
+        " harder.",
     )
     score: str = setting(
         MDS,
         "What videos are judged by: mds, the mean distance of mouth and voice at the"
         " same time, as in the paper; aligned, how well they fit at the best lag,"
-        " against the video's own mismatches (docs/alignment.md); visual or audio, the"
-        " mean probability of fake by that head of the network; or fused, these"
+        " against other moments of the same video (docs/alignment.md); visual or audio,"
+        " the mean probability of fake by that head of the network; or fused, these"
         " together (docs/streams.md).",
         choices=tuple(SCORES),
     )
     hop: float = setting(
         1.0,
-        "Seconds from one chunk to the next, a multiple of 0.1; with --model.",
+        "Score a second every so many seconds, a multiple of 0.1; below 1 they overlap."
+        " With --model.",
     )
 
     def __post_init__(self) -> None:

@@ -35,7 +35,7 @@ class ServingConfig:
     )
 
     batch_size: int = setting(
-        8, "Chunks that are given to the model at a time, at most.", low=1
+        8, "Seconds of video (chunks) given to the model at a time, at most.", low=1
     )
     batch_window_ms: float = setting(
         5.0, "Milliseconds a request waits for others to join its batch.", low=0
@@ -47,7 +47,7 @@ class ServingConfig:
         64, ":predict requests at work or waiting; more get 503.", low=1
     )
     max_predict_seconds: float = setting(
-        300.0, "A model that takes longer is loaded again.", low=0
+        300.0, "Seconds for one; a model that takes longer is loaded anew.", low=0
     )
 
     max_upload_mb: float = setting(1024.0, "Largest upload, in megabytes.", low=0)

@@ -48,14 +48,26 @@ class TrainingConfig:
         high=1.0,
     )
     # The weights of equation 4.
-    contrastive_weight: float = setting(1.0, "Weight of the contrastive loss (w1).")
-    visual_weight: float = setting(1.0, "Weight of the visual cross-entropy (w2).")
-    audio_weight: float = setting(1.0, "Weight of the audio cross-entropy (w3).")
+    contrastive_weight: float = setting(
+        1.0,
+        "Weight of the loss that draws mouth and voice together where they are real and"
+        " apart where they are fake (contrastive, the paper's w1).",
+    )
+    visual_weight: float = setting(
+        1.0,
+        "Weight of the loss of the visual head, which tells fakes by the picture alone"
+        " (cross-entropy, the paper's w2).",
+    )
+    audio_weight: float = setting(
+        1.0,
+        "Weight of the loss of the audio head, which tells fakes by the voice alone"
+        " (cross-entropy, the paper's w3).",
+    )
     # What stays the paper's without a word: runs from before it were trained so, and
     # most data sets do not say which stream was forged.
     stream_labels: str = setting(
         VIDEO,
-        "What the cross-entropies ask of each head: video, whether anything of the"
+        "What the visual and the audio head are asked: video, whether anything of the"
         " chunk is forged, as in the paper; or own, whether its own stream is, where"
         " that is known (column forged), and nothing where it is not"
         " (docs/streams.md).",
@@ -63,12 +75,13 @@ class TrainingConfig:
     )
     mismatch_weight: float = setting(
         0.0,
-        "Weight of the loss on other chunks' voices in the batch; 0 as in the paper.",
+        "Weight of the loss that tells a mouth's own voice from those of other chunks"
+        " (mismatches), for which real videos are enough; 0 as in the paper.",
     )
     mismatch_form: str = setting(
         "softmax",
-        "A softmax over the batch's voices, or the contrastive loss over all its"
-        " pairs.",
+        "Which loss that is: a softmax over the batch's voices, or the contrastive loss"
+        " over all its pairs.",
         choices=MISMATCH_FORMS,
     )
     margin: float = setting(
@@ -76,7 +89,7 @@ class TrainingConfig:
         "Distance beyond which a fake, or in the contrastive form a mismatch, costs"
         " nothing.",
     )
-    temperature: float = setting(0.1, "Temperature of the mismatches' softmax.")
+    temperature: float = setting(0.1, "Temperature of that softmax.")
     best_by: str = setting(
         MDS,
         "Score by which validation chooses the best checkpoint. With aligned reals are"
@@ -135,7 +148,7 @@ class RunConfig:
     profile_steps: int = setting(
         0,
         "Show where the time of so many steps goes, from the eleventh on, in the"
-        " board's Profile (pip install tensorboard-plugin-profile); 0 for none.",
+        " Profile of TensorBoard (pip install tensorboard-plugin-profile); 0 for none.",
         low=0,
     )
     deterministic: bool = setting(
