@@ -10,7 +10,9 @@ import sys
 
 import pytest
 
+from tfmds.data import data_set
 from tfmds.detection import results
+from tfmds.evaluation import score_files, scores
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = [
@@ -75,12 +77,50 @@ def test_links_lead_somewhere(path):
             assert anchor in anchors(file), target
 
 
-def test_every_column_of_results_is_explained():
-    text = (ROOT / "docs" / "detect.md").read_text()
-    table = text.partition("| column | unit | meaning |\n")[2].partition("\n\n")[0]
-    rows = [line.strip("|").split("|") for line in table.splitlines()[1:]]
-    assert tuple(name.strip().strip("`") for name, _, _ in rows) == results.COLUMNS
-    assert all(meaning.strip() for _, _, meaning in rows)
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [
+        ("detect.md", [results.COLUMNS]),
+        (
+            "evaluation.md",
+            [
+                (
+                    *score_files._VIDEO_COLUMNS,
+                    *scores.MEASURED[1:],
+                    *score_files._OPTIONAL_COLUMNS,
+                ),
+                (*score_files._CHUNK_COLUMNS, *score_files._OPTIONAL_CHUNK_COLUMNS),
+            ],
+        ),
+        (
+            "data_sets.md",
+            [
+                (
+                    *data_set.RESULT_COLUMNS,
+                    *data_set._MEDIA_COLUMNS,
+                    data_set.OFFSET_COLUMN,
+                )
+            ],
+        ),
+    ],
+)
+def test_every_column_of_a_table_is_explained(name, tables):
+    parts = (ROOT / "docs" / name).read_text().split("| column | unit | meaning |\n")
+    explained = []
+    for part in parts[1:]:
+        rows = [
+            line.strip("|").split("|")
+            for line in part.partition("\n\n")[0].splitlines()[1:]
+        ]
+        assert all(meaning.strip() for _, _, meaning in rows)
+        explained.append(
+            tuple(
+                column
+                for names, _, _ in rows
+                for column in re.findall("`(.+?)`", names)
+            )
+        )
+    assert explained == tables
 
 
 @pytest.mark.slow
