@@ -20,14 +20,13 @@ goes on.
 import csv
 import dataclasses
 import pathlib
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import clips
+from benchmarks.starter import run
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FILE, FOLDER, REQUIRED, setting
@@ -118,12 +117,6 @@ def make_data_set(config: LearningConfig, fold: int, test: set[str]) -> pathlib.
         f"--name={config.experiment}{fold}",
     )
     return root / "data"
-
-
-def run(*words: str) -> None:
-    done = subprocess.run([sys.executable, "-m", *words], check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)} failed")
 
 
 def train(config: LearningConfig, data: pathlib.Path, name: str) -> pathlib.Path:

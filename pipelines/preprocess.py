@@ -1,9 +1,11 @@
-r"""Makes a data set of track records from the videos of a manifest.
+"""Finds the faces and voices of a table of videos, and stores them for training.
 
-python -m pipelines.preprocess --manifest=manifest.csv --output_dir=OUT --name=demo
+    python -m pipelines.preprocess --manifest=manifest.csv --output_dir=OUT --name=demo
 
-Run the same command again to go on after it was stopped. Options of Apache Beam,
-such as --runner and --direct_num_workers, are passed on to it.
+The table is a manifest, which pipelines.build_manifest writes. A face that is followed
+through a video is a track; videos.csv in OUT says what became of each video. Run the
+same command again to go on after it was stopped. Options of Apache Beam, such as
+--runner and --direct_num_workers, are passed on to it.
 """
 
 import dataclasses
@@ -19,7 +21,9 @@ from tfmds.preprocessing.config import PreprocessingConfig
 class PreprocessConfig:
     """What to preprocess, and where the data set goes."""
 
-    manifest: str = setting(REQUIRED, "The table of videos.")
+    manifest: str = setting(
+        REQUIRED, "The table of videos, as pipelines.build_manifest writes it."
+    )
     output_dir: str = setting(REQUIRED, "Where the data set is made.", writes=FOLDER)
     name: str = setting("videos", "Name that the files begin with.")
     num_shards: int = setting(

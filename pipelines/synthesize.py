@@ -1,8 +1,10 @@
-"""Draws the demo data set: talking heads with a voice, real and forged, as in DFDC.
+"""Draws the demo data set: talking heads with a voice, real and forged.
 
     python -m pipelines.synthesize --output_dir=/tmp/demo --num_identities=4 --seed=1
 
-Stopped and started again with the same flags, it goes on where it was.
+The clips and their metadata.json lie as those of DFDC do, so that
+pipelines.build_manifest --layout=dfdc takes them. Stopped and started again with the
+same flags, it goes on where it was.
 """
 
 import dataclasses

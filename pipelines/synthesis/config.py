@@ -9,7 +9,9 @@ from tfmds.common.flags import setting
 class SynthesisConfig:
     """What a demo data set consists of; the same settings give the same bytes."""
 
-    num_identities: int = setting(32, "People, each a group of its own.", low=1)
+    num_identities: int = setting(
+        32, "Drawn people; all clips of one are on the same side.", low=1
+    )
     seed: int = setting(0, "The same seed and flags give the same bytes.", low=0)
     seconds: float = setting(
         4.0, "Shortest clip; others last up to half a second more.", low=2.0
