@@ -40,7 +40,9 @@ class BuildManifestConfig:
         " aaabbbcccd.dfdc_train_part_03 each. Their originals go with them, what is in"
         " no list is left out.",
     )
-    test_list: str | None = setting(None, "DFDC: the same for the test.")
+    test_list: str | None = setting(
+        None, "DFDC: a list of fakes for the test, as --train_list."
+    )
     audio_altered: str | None = setting(
         None,
         "DFDC: a table of fakes with the columns train_mp4 and audio_altered; says"

@@ -1,4 +1,4 @@
-r"""Tells what is in a data set of track records, and whether it is whole.
+r"""Tells what is in a data set of pipelines.preprocess, and whether it is whole.
 
     python -m pipelines.inspect --data_dir=OUT
     python -m pipelines.inspect --data_dir=OUT --verify

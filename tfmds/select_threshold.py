@@ -5,14 +5,17 @@ r"""Chooses the threshold above which a video is called fake.
 
     python -m tfmds.select_threshold --model=RUN --data_dir=DATA --output_dir=threshold
 
-Criteria: `midpoint` between the mean MDS of reals and of fakes (the paper's); `sweep`
-of 20 steps for the best balanced accuracy (the reproduction's); `youden`, the best
-balanced accuracy of all; `equal_error_rate`; `target_fpr` and `target_recall` with
---target. Writes threshold.json. The test split is refused.
+Criteria: `equal_error_rate`, where as large a share of the reals is called fake as of
+the fakes is missed; `midpoint` between the mean scores of reals and of fakes (the
+paper's); `sweep` of 20 steps for the best balanced accuracy, which is the mean of the
+shares judged rightly (the reproduction's); `youden`, the best balanced accuracy of all;
+`target_fpr` and `target_recall`, where a share --target of the reals is called fake, or
+of the fakes found. Writes threshold.json. The test split is refused.
 
-Where the split has videos that are forged in a part, and chunks.csv lies beside the
-scores, the levels that make fake periods of chunk distances are chosen too. Chunks that
-overlap (--hop=0.2) find the ends of a period better and take longer to score.
+Where the split has videos that are forged in a part, and chunks.csv, which has a row
+for each second, lies beside the scores, the levels that make forged stretches of these
+are chosen too. Seconds that overlap (--hop=0.2) find the ends of a stretch better and
+take longer to score.
 
 With --score=fused the weights of the scores that are there are fitted first, and stand
 in threshold.json. Where the scores have columns of the heads (visual, audio) and videos

@@ -30,7 +30,9 @@ class ReproduceConfig(CriterionConfig, CoverageConfig):
     train_list: str | None = setting(
         None, "DFDC: the authors' list of fakes for training."
     )
-    test_list: str | None = setting(None, "DFDC: the same for the test.")
+    test_list: str | None = setting(
+        None, "DFDC: a list of fakes for the test, as --train_list."
+    )
     audio_altered: str | None = setting(
         None,
         "DFDC: a table of fakes with the columns train_mp4 and audio_altered; says"
