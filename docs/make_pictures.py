@@ -92,7 +92,7 @@ def draw_network(path: pathlib.Path, config: TwoStreamConfig) -> None:
 def draw_chunk(path: pathlib.Path, data_dir: str) -> None:
     """A second of a real demo video as the paper's network gets it."""
     data_set = DataSet.load(data_dir)
-    view = ViewConfig()
+    view = ViewConfig(image_size=224)
     chunks = input_pipeline.scoring_dataset(
         [os.fspath(p) for p in data_set.shards("test")], data_set.spec, view, 1
     )

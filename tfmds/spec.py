@@ -172,8 +172,6 @@ class ViewConfig:
     """How a chunk is shown to the model."""
 
     # Side of the pictures in pixels.
-    image_size: int = 224
+    image_size: int
     # Part of the face crop, a key of REGIONS.
     region: str = "face"
-    # Share of a chunk that must be forged for the chunk to count as fake.
-    min_fake_share: float = 0.25

@@ -31,7 +31,7 @@ from tfmds.training.config import RunConfig, TrainingConfig
 def test_each_stream_has_its_own_truth(label, forged, visual, audio):
     record = tracks.record(tracks.video("v", label, forged=forged), num_frames=30)
     track = input_pipeline.parse_track(tf.constant(record), tracks.SPEC)
-    chunk = input_pipeline.cut_chunk(track, tf.constant(0), tracks.SPEC, 0.25)
+    chunk = input_pipeline.cut_chunk(track, tf.constant(0), tracks.SPEC)
     assert (int(chunk["visual_label"]), int(chunk["audio_label"])) == (visual, audio)
 
 
@@ -40,7 +40,7 @@ def test_a_real_second_of_a_fake_has_two_real_streams():
     record = tracks.record(video, num_frames=60)
     track = input_pipeline.parse_track(tf.constant(record), tracks.SPEC)
     labels = [
-        int(input_pipeline.cut_chunk(track, tf.constant(s), tracks.SPEC, 0.25)[name])
+        int(input_pipeline.cut_chunk(track, tf.constant(s), tracks.SPEC)[name])
         for s in (0, 30)
         for name in ("visual_label", "audio_label")
     ]

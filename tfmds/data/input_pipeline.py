@@ -18,6 +18,8 @@ Tensors = dict[str, tf.Tensor]
 
 # Records read at once from different shards, so that a batch mixes videos.
 _INTERLEAVED_SHARDS = 4
+# Share of a chunk that must be forged for the chunk to count as fake.
+_MIN_FAKE_SHARE = 0.25
 # What training sees of a chunk.
 _SHOWN = ("frames", "mfcc", "label", "visual_label", "audio_label")
 
@@ -111,11 +113,7 @@ def in_step(track: Tensors, offset_seconds: tf.Tensor, spec: ChunkSpec) -> Tenso
 
 
 def cut_chunk(
-    track: Tensors,
-    start: tf.Tensor,
-    spec: ChunkSpec,
-    min_fake_share: float,
-    late: tf.Tensor | int = 0,
+    track: Tensors, start: tf.Tensor, spec: ChunkSpec, late: tf.Tensor | int = 0
 ) -> Tensors:
     """The chunk that begins at frame `start`, its frames still JPEG.
 
@@ -123,7 +121,7 @@ def cut_chunk(
 
     Returns:
       `frames` string `[30]`, `mfcc` float32 `[13, 99]`, `label` int64, 0 where more
-      than `min_fake_share` of the chunk lies in fake periods, `visual_label` and
+      than `_MIN_FAKE_SHARE` of the chunk lies in fake periods, `visual_label` and
       `audio_label` int64, the same of one stream, -1 where it is not known,
       `start_seconds`, and the scalars of the track.
     """
@@ -135,7 +133,7 @@ def cut_chunk(
     end = begin + spec.seconds
     starts, ends = track["fake_periods"][:, 0], track["fake_periods"][:, 1]
     overlap = tf.maximum(tf.minimum(ends, end) - tf.maximum(starts, begin), 0)
-    forged = tf.reduce_sum(overlap) > min_fake_share * spec.seconds
+    forged = tf.reduce_sum(overlap) > _MIN_FAKE_SHARE * spec.seconds
     label = tf.where(forged, tf.constant(words.FAKE, tf.int64), words.REAL)
     unknown = track["video_label"] == words.UNKNOWN
     label = tf.where(unknown, track["video_label"], label)
@@ -176,9 +174,7 @@ def scoring_dataset(
     """
     dataset = tf.data.TFRecordDataset(list(shards))
     dataset = dataset.flat_map(
-        lambda serialized: _grid_chunks(
-            serialized, spec, view, hop_frames or spec.num_frames
-        )
+        lambda serialized: _grid_chunks(serialized, spec, hop_frames or spec.num_frames)
     )
     return (
         dataset.map(
@@ -284,7 +280,7 @@ def training_dataset(
         late = tf.random.stateless_uniform(
             [batch.chunks_per_track], seed_pair + 1, -most, most + 1, tf.int32
         )
-        return _chunks(track, starts, spec, view, late)
+        return _chunks(track, starts, spec, late)
 
     def is_in_part(index: tf.Tensor, _: Tensors) -> tf.Tensor:
         row = index % batch.size
@@ -298,7 +294,7 @@ def training_dataset(
     )
     if not random:
         dataset = dataset.flat_map(
-            lambda record: _grid_chunks(record, spec, view, spec.num_frames)
+            lambda record: _grid_chunks(record, spec, spec.num_frames)
         )
     dataset = dataset.shuffle(
         batch.shuffle_buffer, seed=seed, reshuffle_each_iteration=True
@@ -322,20 +318,16 @@ def training_dataset(
 
 
 def _grid_chunks(
-    serialized: tf.Tensor, spec: ChunkSpec, view: ViewConfig, hop_frames: int
+    serialized: tf.Tensor, spec: ChunkSpec, hop_frames: int
 ) -> tf.data.Dataset:
     track = parse_track(serialized, spec)
     starts = grid_starts(track, spec, hop_frames)
-    return _chunks(track, starts, spec, view, tf.zeros_like(starts))
+    return _chunks(track, starts, spec, tf.zeros_like(starts))
 
 
 def _chunks(
-    track: Tensors,
-    starts: tf.Tensor,
-    spec: ChunkSpec,
-    view: ViewConfig,
-    late: tf.Tensor,
+    track: Tensors, starts: tf.Tensor, spec: ChunkSpec, late: tf.Tensor
 ) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((starts, late)).map(
-        lambda start, late: cut_chunk(track, start, spec, view.min_fake_share, late)
+        lambda start, late: cut_chunk(track, start, spec, late)
     )

@@ -115,7 +115,7 @@ class Detector(tf.Module):
         track = input_pipeline.parse_track(example, spec)
 
         def chunk_at(start: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            chunk = input_pipeline.cut_chunk(track, start, spec, 1.0)
+            chunk = input_pipeline.cut_chunk(track, start, spec)
             frames = decode.decode_frames(chunk["frames"], spec, view)
             return frames, chunk["mfcc"], chunk["start_seconds"]
 
