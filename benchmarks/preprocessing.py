@@ -36,13 +36,13 @@ from tfmds.common import app
 from tfmds.common.flags import setting
 from tfmds.data import data_set, manifest
 from tfmds.preprocessing import (
+    containers,
     crops,
     faces,
     isolation,
     media,
     search,
     shots,
-    streams,
     tracks,
 )
 from tfmds.preprocessing.config import PreprocessingConfig
@@ -133,8 +133,8 @@ def where_time_goes(clip: str) -> dict[str, float]:
 
         for name, (owner, attribute) in parts.items():
             replace(owner, attribute, watch.timed(name, getattr(owner, attribute)))
-        decoded = watch.timed_steps("decoding picture and sound", streams.decoded)
-        replace(streams, "decoded", decoded)
+        decoded = watch.timed_steps("decoding picture and sound", containers.decoded)
+        replace(containers, "decoded", decoded)
         list(tracks.TrackReader(clip))
     watch.stop()
     return dict(watch.seconds.most_common())

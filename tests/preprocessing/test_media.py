@@ -9,10 +9,10 @@ import pytest
 
 from tests import media as make
 from tfmds import spec
-from tfmds.preprocessing import streams
+from tfmds.preprocessing import containers
 from tfmds.preprocessing.config import PreprocessingConfig
+from tfmds.preprocessing.containers import MediaError
 from tfmds.preprocessing.media import Media
-from tfmds.preprocessing.streams import MediaError
 
 SPEC = spec.ChunkSpec()
 DARK = np.full((64, 96, 3), 40, np.uint8)
@@ -304,7 +304,7 @@ def test_what_cannot_be_used_gets_a_status_and_a_reason(
 )
 def test_what_is_too_large_is_not_decoded(tmp_path, monkeypatch, limit, reason):
     path = flash_and_click(tmp_path / "v.mp4")
-    monkeypatch.setattr(streams, "decoded", None)
+    monkeypatch.setattr(containers, "decoded", None)
     with pytest.raises(MediaError, match=reason) as error:
         Media(path, SPEC, options=PreprocessingConfig(**limit))
     assert error.value.status == spec.DECODE_ERROR

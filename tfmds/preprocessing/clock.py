@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import av
 
-from tfmds.preprocessing.streams import packets_of
+from tfmds.preprocessing.containers import packets_of
 
 # Stamps less far back than this, in seconds, are those of reordered pictures or jitter.
 _BACK = 1.0

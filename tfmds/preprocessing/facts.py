@@ -8,7 +8,7 @@ import numpy as np
 from av.container import InputContainer
 
 from tfmds.data.data_set import MediaFacts
-from tfmds.preprocessing import sound, streams
+from tfmds.preprocessing import containers, sound
 from tfmds.preprocessing.clock import Clock
 
 # Silence at the start is looked for no further, in seconds.
@@ -35,7 +35,7 @@ def read(
         "bytes": os.path.getsize(path) if os.path.exists(path) else 0
     }
     try:
-        with streams.open_container(path) as container:
+        with containers.open_container(path) as container:
             stream = _stream(container, "video", picture_index)
             facts |= {
                 "width": stream.width,
@@ -43,7 +43,7 @@ def read(
                 "frame_rate": round(float(stream.average_rate or 0), 3),
                 "video_codec": stream.codec_context.name,
             }
-        with streams.open_container(sound_path or path) as container:
+        with containers.open_container(sound_path or path) as container:
             stream = _stream(container, "audio", sound_index)
             facts |= {
                 "audio_codec": stream.codec_context.name,
@@ -51,7 +51,7 @@ def read(
                 "channels": stream.channels,
                 "leading_silence": _leading_silence(container, stream),
             }
-    except (streams.MediaError, av.FFmpegError, OSError, ValueError):
+    except (containers.MediaError, av.FFmpegError, OSError, ValueError):
         pass
     return MediaFacts(**facts)
 
@@ -61,7 +61,7 @@ def _stream(
 ) -> Any:
     if index is not None:
         return container.streams[index]
-    return streams.candidates(container, kind)[0]
+    return containers.candidates(container, kind)[0]
 
 
 def _leading_silence(container: InputContainer, stream: av.AudioStream) -> float | None:

@@ -26,7 +26,7 @@ import numpy as np
 from tfmds import spec
 from tfmds.common import messages, remote_paths
 from tfmds.data.records import TrackSegment
-from tfmds.preprocessing import processes, streams
+from tfmds.preprocessing import containers, processes
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.detector import shared_detector
 from tfmds.preprocessing.processes import Died, ReaderProcess, TakesTooLong
@@ -246,7 +246,7 @@ def _serve_one(connection: socket.socket, request: messages.Header) -> None:
 def _stated(path: str) -> Stated:
     # What goes wrong here gets its status later; what lies in an archive or far away
     # is not fetched for this.
-    with contextlib.suppress(Exception), streams.open_container(path) as container:
+    with contextlib.suppress(Exception), containers.open_container(path) as container:
         largest = max(
             ((s.width * s.height, s.width, s.height) for s in container.streams.video),
             default=(0, 0, 0),

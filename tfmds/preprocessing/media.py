@@ -14,11 +14,11 @@ import av
 import numpy as np
 
 from tfmds import spec
-from tfmds.preprocessing import sound, streams
+from tfmds.preprocessing import containers, sound
 from tfmds.preprocessing.clock import Clock
 from tfmds.preprocessing.config import PreprocessingConfig
+from tfmds.preprocessing.containers import MediaError, Unread
 from tfmds.preprocessing.picture import Picture, orientation_of
-from tfmds.preprocessing.streams import MediaError, Unread
 
 # Decides between two pictures where one ends just when it is asked for.
 _TIE = 1e-4
@@ -64,9 +64,9 @@ class Media:
         """
         self._rate = chunk_spec.frame_rate
         self._options = options = options or PreprocessingConfig()
-        streams.check_bytes(path, options)
+        containers.check_bytes(path, options)
         self._path = path
-        self._container = streams.open_container(path)
+        self._container = containers.open_container(path)
         try:
             self._open(path, chunk_spec, sound_path, num_threads)
         except BaseException:
@@ -81,8 +81,8 @@ class Media:
         num_threads: int,
     ) -> None:
         options = self._options
-        found = streams.candidates(self._container, "video", options.picture_track)
-        index = streams.the_first_that_moves(path, found, options.max_pixels)
+        found = containers.candidates(self._container, "video", options.picture_track)
+        index = containers.the_first_that_moves(path, found, options.max_pixels)
         self._stream = cast(av.VideoStream, self._container.streams[index])
         self._check_limits()
         self._aspect = _pixel_aspect(self._stream)
@@ -97,7 +97,7 @@ class Media:
         # Length of the pictures, when they ended.
         self._end: float | None = None
         self.is_damaged = False
-        self._note(streams.note_on_choice("video", index, self._container))
+        self._note(containers.note_on_choice("video", index, self._container))
         # Also where the pictures turn out larger than the file states.
         self._stream.codec_context.options = {"max_pixels": str(options.max_pixels)}
         self._stream.thread_type = "AUTO"
@@ -110,7 +110,7 @@ class Media:
             zero = self._first_picture()
             self.sound = sound.Sound(path, rate, zero, options, heard, self._stream)
         else:
-            streams.check_bytes(sound_path, options)
+            containers.check_bytes(sound_path, options)
             heard = sound.choose(sound_path, rate, options)
             self.sound = sound.Sound(sound_path, rate, None, options, heard)
             seconds = self.sound.stated_seconds
@@ -243,7 +243,7 @@ class Media:
             why = "its picture ends before the length that the file states"
             self._unread.append(Unread(max(seconds, stored), stated, why))
         if self._clock.position:
-            self._note(streams.note_on_rest(self._path, self._clock.position))
+            self._note(containers.note_on_rest(self._path, self._clock.position))
 
     def _check_limits(self) -> None:
         """By what the file states, before anything is decoded."""
@@ -276,8 +276,8 @@ class Media:
         last = delay = None
         # Its times are those of the decoding, made up where pictures are reordered.
         is_avi = self._container.format.name == "avi"
-        for frame in streams.decoded(self._packets(), self._stream, self._fail):
-            time = None if is_avi else streams.time_of(frame)
+        for frame in containers.decoded(self._packets(), self._stream, self._fail):
+            time = None if is_avi else containers.time_of(frame)
             if is_avi and frame.dts is not None:
                 if delay is None:
                     delay = frame.dts - (self._stream.start_time or 0)

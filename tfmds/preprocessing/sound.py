@@ -13,11 +13,11 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from tfmds import spec
-from tfmds.preprocessing import streams
+from tfmds.preprocessing import containers
 from tfmds.preprocessing.clock import Clock
 from tfmds.preprocessing.config import PreprocessingConfig
+from tfmds.preprocessing.containers import MediaError
 from tfmds.preprocessing.downmix import Downmix
-from tfmds.preprocessing.streams import MediaError
 
 # Names of a sound file that lies beside a video without sound end in one of these.
 SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".opus")
@@ -66,10 +66,10 @@ class Sound:
         """
         self.path = path
         self._rate = sample_rate
-        self._container = streams.open_container(path)
+        self._container = containers.open_container(path)
         self._stream = cast(av.AudioStream, self._container.streams[index])
         self.stated_seconds = (self._container.duration or 0) / av.time_base
-        self.note = streams.note_on_choice("audio", index, self._container)
+        self.note = containers.note_on_choice("audio", index, self._container)
         both: list[Stream] = [self._stream]
         if picture is not None:
             both.append(self._container.streams[picture.index])
@@ -84,13 +84,13 @@ class Sound:
         # Blocks of samples, each with its first sample's place.
         self._kept: deque[tuple[int, np.ndarray]] = deque()
         self.end: int | None = None
-        self._missing: list[streams.Unread] = []
+        self._missing: list[containers.Unread] = []
         self._error = ""
 
     def _note(self, error: str) -> None:
         self._error = self._error or error
 
-    def missing(self, end: float | None) -> list[streams.Unread]:
+    def missing(self, end: float | None) -> list[containers.Unread]:
         """Stretches without sound so far, on the clock, and why.
 
         Args:
@@ -99,7 +99,7 @@ class Sound:
         last = math.inf if self.end is None else self.end / self._rate
         if end is None or end - last < _SHORT_END:
             return self._missing
-        return [*self._missing, streams.Unread(last, end, self._why())]
+        return [*self._missing, containers.Unread(last, end, self._why())]
 
     def _why(self) -> str:
         if self._error:
@@ -158,7 +158,7 @@ class Sound:
         ):
             if start - position > _SHORT_GAP * self._rate:
                 from_to = position / self._rate, start / self._rate
-                self._missing.append(streams.Unread(*from_to, self._why()))
+                self._missing.append(containers.Unread(*from_to, self._why()))
                 self._error = ""
             while position < start:
                 gap = np.zeros(min(start - position, self._rate), np.float32)
@@ -194,11 +194,11 @@ def choose(
     # To open a file costs as much as some of its pictures.
     opened: contextlib.AbstractContextManager[InputContainer]
     if picture is None:
-        opened = streams.open_container(path)
+        opened = containers.open_container(path)
     else:
         opened = contextlib.nullcontext(cast(InputContainer, picture.container))
     with opened as container:
-        found = streams.candidates(container, "audio", options.sound_track, picture)
+        found = containers.candidates(container, "audio", options.sound_track, picture)
         indices = [stream.index for stream in found]
     for index in indices:
         try:
@@ -217,7 +217,7 @@ def _check_audible(
     """A pass of its own, which in most files ends with their first packets."""
     errors: list[str] = []
     empty = True
-    with streams.open_container(path) as container:
+    with containers.open_container(path) as container:
         stream = cast(av.AudioStream, container.streams[index])
         for start, samples in resampled(
             Clock(container, [stream]), stream, sample_rate, None, errors.append
@@ -257,8 +257,8 @@ def resampled(
     mix: Downmix | None = None
     setup: tuple[str, str, int] | None = None
     position, expected = 0, -skipped
-    for frame in streams.decoded(packets, stream, note_error):
-        time = streams.time_of(frame)
+    for frame in containers.decoded(packets, stream, note_error):
+        time = containers.time_of(frame)
         if zero is None:
             zero = time or 0.0
         time = expected if time is None else time - zero - skipped

@@ -16,7 +16,7 @@ from typing import IO, cast
 from etils import epath
 
 from tfmds import spec
-from tfmds.preprocessing.streams import MediaError
+from tfmds.preprocessing.containers import MediaError
 
 ARCHIVE_SUFFIX = ".zip"
 # Where etils and `common.remote_paths` read files from.

@@ -11,6 +11,7 @@ from tfmds.data.data_set import MediaFacts
 from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import faces, facts, shots, sources
 from tfmds.preprocessing.config import PreprocessingConfig
+from tfmds.preprocessing.containers import MediaError, Unread
 from tfmds.preprocessing.crops import TrackCrops
 from tfmds.preprocessing.detector import shared_detector
 from tfmds.preprocessing.held import Held, Stretch
@@ -18,7 +19,6 @@ from tfmds.preprocessing.media import Media
 from tfmds.preprocessing.picture import Picture
 from tfmds.preprocessing.search import Search
 from tfmds.preprocessing.sound import Sound
-from tfmds.preprocessing.streams import MediaError, Unread
 
 # Decoded pictures that are held and searched together.
 _BATCH_FRAMES = 48

@@ -1,4 +1,4 @@
-"""A media file as FFmpeg opens it: its streams, and the frames in them."""
+"""A media file as FFmpeg opens it: a container of streams, and the frames in them."""
 
 import contextlib
 import itertools

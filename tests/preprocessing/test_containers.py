@@ -11,8 +11,8 @@ from tests import media as make
 from tfmds import spec
 from tfmds.preprocessing import facts
 from tfmds.preprocessing.config import PreprocessingConfig
+from tfmds.preprocessing.containers import MediaError
 from tfmds.preprocessing.media import Media
-from tfmds.preprocessing.streams import MediaError
 
 SPEC = spec.ChunkSpec()
 DEFAULT = av.stream.Disposition.default
