@@ -2,14 +2,15 @@
 
     python -m benchmarks.kills --workdir=OUT
 
-Draws a few clips, makes a data set of them, trains on it and judges the clips,
-undisturbed. Then does each of it again and again, while any process of the program (it
-itself, a worker of Beam, one that reads videos) is killed at a random moment; where
-that ended the program, the same command is given again, until `--kills` were dealt out.
-A run that comes through is checked and begun anew: every video has a row, and what it
-says, its records and its verdict are those of the quiet run, but for a video whose
-reader was killed, of which the row says so; weights are those of the quiet run; and
-what the killed left behind has ended.
+Draws a few clips, makes a data set of them, trains on it, judges the clips and uploads
+them to the service, undisturbed. Then does each of it again and again, while any
+process of the program (it itself, a worker, one that reads videos) is killed at a
+random moment; where that ended the program, the same command is given again, until
+`--kills` were dealt out. A run that comes through is checked and begun anew: every
+video has a row, and what it says, its records and its verdict are those of the quiet
+run, but for a video whose reader was killed, of which the row says so; weights after
+each epoch are those of the quiet run; the service judged each upload once; and what the
+killed left behind has ended.
 Exits with 1 where something differs.
 """
 
@@ -19,27 +20,31 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import pathlib
 import random
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psutil
-import tensorflow as tf
 
+from benchmarks import services
 from tfmds.common import app
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.data import data_set, manifest
 from tfmds.detection import results
-from tfmds.models import checkpoints
 
-PARTS = ("preprocess", "train", "detect")
+PARTS = ("preprocess", "train", "detect", "serve")
 # What a process is, by a word of its command line.
-_KINDS = {"isolation.serve": "reader", "sdk_worker_main": "worker"}
+_KINDS = {
+    "isolation.serve": "reader",
+    "sdk_worker_main": "worker",
+    "serving.worker": "worker",
+}
 # What the row of a video says whose reader was killed.
 _LOST = "was killed (SIGKILL)"
 # A training that draws numbers wherever it can, and is repeatable.
@@ -53,6 +58,9 @@ _TRAINING = (
 # Seconds in which those who lost the program that started them must have ended. A
 # worker of Beam may be starting still, and then waits for it a minute or two.
 _PATIENCE = 300
+# Kills of the service for each set of uploads: a video that was at work in a third gets
+# no other turn.
+_KILLS_A_ROUND = 2
 
 # The rows of a run by video: its status and reason, and what was made of it.
 Rows = dict[str, tuple[str, str, object]]
@@ -207,6 +215,74 @@ def disturb(
         shutil.rmtree(folder)
 
 
+def disturb_service(
+    clips: Sequence[pathlib.Path], out: pathlib.Path, config: KillsConfig
+) -> Told:
+    """Has the service judge uploads undisturbed, then ever again while it is killed.
+
+    Args:
+      clips: What is uploaded, all before the first kill.
+      out: Where the service keeps its jobs.
+      config: How often, and by which seed.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    chance = random.Random(config.seed)
+    told = Told()
+    began = time.monotonic()
+    expected = _upload(clips, out / "quiet", config, told, chance, iter(()))
+    lasts = time.monotonic() - began
+    while (left := config.kills - told.killed.total()) > 0:
+        moments = (chance.uniform(0, lasts) for _ in range(min(left, _KILLS_A_ROUND)))
+        folder = out / "killed"
+        told.compare(_upload(clips, folder, config, told, chance, moments), expected)
+        shutil.rmtree(folder)
+    return told
+
+
+def _upload(
+    clips: Sequence[pathlib.Path],
+    folder: pathlib.Path,
+    config: KillsConfig,
+    told: Told,
+    chance: random.Random,
+    moments: Iterator[float],
+) -> Rows:
+    """What becomes of uploads, with a kill at so many seconds after the last."""
+    words = [f"--data_dir={folder}", f"--uploads_per_minute={len(clips)}"]
+    words += [f"--model={config.model}"] if config.model else []
+    jobs: dict[str, str] = {}
+    ends: dict[str, dict[str, Any]] = {}
+    while True:
+        with services.running(*words, stderr=subprocess.DEVNULL) as (client, process):
+            services.wait_until_ready(client)
+            for clip in () if jobs else clips:
+                name, content = {"name": clip.name}, clip.read_bytes()
+                answer = client.post("/v1/videos", params=name, content=content)
+                jobs[answer.json()["id"]] = clip.name
+            due = time.monotonic() + next(moments, math.inf)
+            while process.poll() is None:
+                for job, clip_name in jobs.items():
+                    said = client.get(f"/v1/videos/{job}").json()
+                    if said.get("state") in ("queued", "running"):
+                        continue
+                    if ends.setdefault(clip_name, said) != said:
+                        told.faults.append(f"{clip_name} was judged again: {said}")
+                if len(ends) == len(jobs):
+                    return {name: _row_of_job(said) for name, said in ends.items()}
+                if time.monotonic() >= due:
+                    told.kill_one(psutil.Process(process.pid), chance)
+                    due = time.monotonic() + next(moments, math.inf)
+                time.sleep(0.2)
+
+
+def _row_of_job(said: dict[str, Any]) -> tuple[str, str, object]:
+    # A job that failed, or is lost, has an error and no result.
+    if "result" not in said:
+        return said.get("state", "lost"), said["error"], None
+    fields = said["result"]
+    return fields["status"], fields["reason"], _verdict(fields)
+
+
 def _verdict(fields: dict[str, Any]) -> object:
     # What is computed together with others is rounded otherwise.
     mds = None if fields["mds"] is None else round(fields["mds"], 4)
@@ -217,6 +293,9 @@ def rows_of_data_set(path: pathlib.Path) -> Rows:
     """Of a data set, with the records of each video; none where it is not whole."""
     if not (path / data_set.INFO_FILE).exists():
         return {}
+    # Starts slowly, and --help needs none of it.
+    import tensorflow as tf
+
     opened = data_set.DataSet.load(path)
     records = collections.defaultdict(list)
     for record in tf.data.TFRecordDataset(opened.shard_files(*opened.splits)):
@@ -231,6 +310,9 @@ def rows_of_data_set(path: pathlib.Path) -> Rows:
 
 def rows_of_training(path: pathlib.Path) -> Rows:
     """The weights after each epoch, none where the last was not reached."""
+    # As in `rows_of_data_set`.
+    from tfmds.models import checkpoints
+
     ends = checkpoints.epoch_ends(path)
     if len(ends) < _EPOCHS:
         return {}
@@ -294,6 +376,8 @@ def main(config: KillsConfig) -> int:
             ("detect", detect, rows_of_verdicts),
         )
     }
+    clips = sorted(videos.rglob("*.mp4"))
+    parts["serve"] = functools.partial(disturb_service, clips, root / "serve", config)
     lines = []
     faults = 0
     for name in config.parts:
