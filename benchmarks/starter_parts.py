@@ -248,7 +248,12 @@ def cells(
     kinds = ("voice_swap", "voice_shift")
     figures = [found[name][k].auc(ALIGNED) for name in ("whole", pieces) for k in kinds]
     above = [found[pieces][k].auc(ALIGNED, as_it_is[pieces][k]) for k in kinds]
-    return " | ".join([*map(str, figures), *map(str, above)])
+    # Three digits: differences are small.
+    values = [f"{figure.value:.3f}" for figure in figures]
+    for difference in above:
+        low, high = difference.interval or (np.nan, np.nan)
+        values.append(f"{difference.value:+.3f} [{low:+.3f}, {high:+.3f}]")
+    return " | ".join(values)
 
 
 def main(config: PartsConfig) -> None:
