@@ -2,6 +2,7 @@
 
 import collections
 import fcntl
+import functools
 import os
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ import sys
 import hypothesis
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 
 # The same examples at every run: a change is judged by what it changed.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
@@ -151,6 +153,18 @@ def _make_demo(root: pathlib.Path) -> None:
     ):
         done = run_program(*words)
         assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture
+def own_flags(monkeypatch) -> absl_flags.FlagValues:
+    """Flags that are made in a test are in this process for that test alone."""
+    values = absl_flags.FlagValues()
+    for kind in ("string", "integer", "float", "bool", "enum", "list", "multi_string"):
+        name = f"DEFINE_{kind}"
+        define = functools.partial(getattr(absl_flags, name), flag_values=values)
+        monkeypatch.setattr(absl_flags, name, define)
+    monkeypatch.setattr(absl_flags, "FLAGS", values)
+    return values
 
 
 def run_program(*words: object) -> subprocess.CompletedProcess:

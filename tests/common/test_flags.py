@@ -7,7 +7,6 @@ import shlex
 import typing
 
 import pytest
-from absl import flags as absl_flags
 
 from tests.conftest import assert_refused, run_program
 from tfmds.common import app, files, flags
@@ -32,19 +31,8 @@ class Config:
 
 
 @pytest.fixture
-def parse(monkeypatch):
+def parse(own_flags):
     """Reads words into a configuration, with flags of its own."""
-    values = absl_flags.FlagValues()
-    for name in ("string", "integer", "float", "bool", "enum", "list", "multi_string"):
-        define = getattr(absl_flags, f"DEFINE_{name}")
-        monkeypatch.setattr(
-            flags.absl_flags,
-            f"DEFINE_{name}",
-            lambda *args, _define=define, **more: _define(
-                *args, **more, flag_values=values
-            ),
-        )
-    monkeypatch.setattr(flags.absl_flags, "FLAGS", values)
     holder = flags.Flags(Config)
 
     def read(*words):
