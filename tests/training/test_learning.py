@@ -22,7 +22,8 @@ from tfmds.scoring import scorer
 from tfmds.training import run
 from tfmds.training.config import TrainingConfig
 
-pytestmark = pytest.mark.slow
+# With the drawing of the demo data set.
+pytestmark = pytest.mark.slow(90)
 
 MODEL = TwoStreamConfig(
     width=0.25,

@@ -83,6 +83,7 @@ def test_blended_faces_want_their_own_labels(tmp_path):
         run.train(data, tmp_path / "run", TwoStreamConfig(), batch, TrainingConfig())
 
 
+@pytest.mark.slow
 def test_the_papers_labels_learn_the_same_where_streams_are_known(tmp_path):
     weights = []
     for forged in ("", "picture", "sound"):
@@ -145,6 +146,7 @@ def test_of_two_heads_alone_the_named_one_chooses():
         assert loop.compared_by(figures, recipe)[1] == expected
 
 
+@pytest.mark.slow
 def test_a_head_without_validation_truth_is_taken_at_the_last_step(tmp_path, capsys):
     splits = {"train": 2, "validation": 1}
     data = tracks.data_set_dir(tmp_path / "data", splits, forged=["picture"])

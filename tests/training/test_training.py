@@ -39,6 +39,7 @@ def weights(run_dir):
     return np.concatenate([np.ravel(v) for v in model.get_weights()])
 
 
+@pytest.mark.slow
 def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
     state = run.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
     assert (state.step, state.epoch) == (6, 2)
@@ -72,6 +73,7 @@ def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
     assert checkpoints.load_model(tmp_path)[1] == TINY
 
 
+@pytest.mark.slow
 def test_the_profiler_shows_the_steps_asked_for(data_dir, tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=1, steps_per_epoch=13)
     running = RunConfig(profile_steps=2)
@@ -103,6 +105,7 @@ def test_mismatches_within_the_batch_are_counted_by_hand():
     assert validation.mismatch_auc(pairwise[1:], label[3:]) is None
 
 
+@pytest.mark.slow
 def test_another_configuration_or_data_set_is_refused(data_dir, tmp_path):
     run.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
     before = weights(tmp_path)
@@ -126,6 +129,7 @@ def test_another_configuration_or_data_set_is_refused(data_dir, tmp_path):
     np.testing.assert_array_equal(weights(tmp_path), before)
 
 
+@pytest.mark.slow
 def test_a_data_set_without_validation_trains_on_its_loss(tmp_path):
     data = tracks.data_set_dir(tmp_path / "data", {"train": 4})
     state = run.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
@@ -140,6 +144,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_where(data_dir, tmp_path
     assert checkpoints.latest_state(tmp_path) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 @pytest.mark.parametrize("label", ["real", "fake"])
 def test_one_class_teaches_nothing_but_reals_by_mismatches(

@@ -27,7 +27,7 @@ def undisturbed(data_dir, tmp_path_factory):
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.slow(50)
 def test_killed_and_started_again_the_losses_are_the_same(
     data_dir, undisturbed, tmp_path
 ):
