@@ -159,6 +159,17 @@ def _make_demo(root: pathlib.Path) -> None:
 
 
 @pytest.fixture
+def valid_charts(monkeypatch) -> None:
+    """Every chart that the test draws is held against Vega-Lite's schema."""
+    from tfmds.reporting import charts
+
+    def checked(chart):
+        return chart.to_dict(validate=True)
+
+    monkeypatch.setattr(charts, "specification", checked)
+
+
+@pytest.fixture
 def own_flags(monkeypatch) -> absl_flags.FlagValues:
     """Flags that are made in a test are in this process for that test alone."""
     values = absl_flags.FlagValues()

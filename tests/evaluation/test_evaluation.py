@@ -89,6 +89,7 @@ def test_one_class_has_a_reason_in_every_output():
     assert result_charts.picture(found)
 
 
+@pytest.mark.usefixtures("valid_charts")
 def test_the_picture_is_one():
     videos, chunks = samples.tables(unscored=MISSING)
     for options in (

@@ -1,10 +1,14 @@
 import json
 
+import pytest
+
 from tests.evaluation.lag_samples import record
 from tfmds.evaluation import alignment
 from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.reporting import video_charts, video_page
+
+pytestmark = pytest.mark.usefixtures("valid_charts")
 
 
 def judged(*offsets, seconds=10.0):

@@ -13,6 +13,8 @@ from tfmds import spec
 from tfmds.evaluation import comparison, evaluation, localization, thresholds
 from tfmds.reporting import charts, result_pages
 
+pytestmark = pytest.mark.usefixtures("valid_charts")
+
 SECTIONS = ("coverage", "ranking", "scores", "verdicts", "parts", "calibration")
 SECTIONS += ("localization", "mistakes", "videos")
 CHARTS = ("roc", "precision-recall", "distributions", "parts-auc", "reliability")

@@ -12,6 +12,8 @@ from tfmds.evaluation import thresholds
 from tfmds.evaluation.judgement import JudgedChunk, SkippedTrack, VideoJudgement
 from tfmds.reporting import charts, video_charts, video_page
 
+pytestmark = pytest.mark.usefixtures("valid_charts")
+
 NASTY = '<script>alert("x")</script></title>&{{ 7*7 }}'
 
 

@@ -42,6 +42,7 @@ def write(workdir, evaluated, mismatch_auc=0.75):
     return written(workdir)
 
 
+@pytest.mark.usefixtures("valid_charts")
 def test_the_board_shows_figures_intervals_and_pictures(tmp_path):
     videos, chunks = samples.tables(separation=0.2)
     found = evaluation.evaluate(videos, chunks, split="validation", num_draws=50)

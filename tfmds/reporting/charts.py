@@ -101,12 +101,25 @@ def marked_line(
 def to_page(chart: alt.LayerChart) -> dict[str, Any]:
     """The specification of a chart that is as wide as its place in a page."""
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
-    return chart.properties(width="container", autosize=fit, config=_CONFIG).to_dict()
+    return specification(
+        chart.properties(width="container", autosize=fit, config=_CONFIG)
+    )
+
+
+def specification(chart: AnyChart) -> dict[str, Any]:
+    """A chart in Vega-Lite, for who draws it.
+
+    It is not held against the schema, which takes longer than to draw it: the charts
+    are ours, and tests do that.
+    """
+    return chart.to_dict(validate=False)
 
 
 def to_png(chart: AnyChart) -> bytes:
     """A chart as a PNG on white, in the colours of a light page."""
-    drawn = json.dumps(chart.properties(config=_CONFIG, background="white").to_dict())
+    drawn = json.dumps(
+        specification(chart.properties(config=_CONFIG, background="white"))
+    )
     for name, colour in _light_colours().items():
         drawn = drawn.replace(f"var(--{name})", colour)
     return vl_convert.vegalite_to_png(drawn, scale=2)
