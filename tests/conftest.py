@@ -8,12 +8,13 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 
 import hypothesis
 import numpy as np
 import pytest
 from absl import flags as absl_flags
+
+from tests import launcher
 
 # The same examples at every run: a change is judged by what it changed.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
@@ -183,12 +184,7 @@ def own_flags(monkeypatch) -> absl_flags.FlagValues:
 
 def run_program(*words: object) -> subprocess.CompletedProcess:
     """Runs `python -m WORDS...` as a user would."""
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return launcher.run(*map(str, words))
 
 
 def assert_refused(done: subprocess.CompletedProcess, message: str) -> None:
