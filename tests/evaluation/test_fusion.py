@@ -1,12 +1,11 @@
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from tests.conftest import assert_refused, run_program
 from tests.evaluation import samples
 from tests.evaluation.test_heads import with_heads
 from tfmds import spec
@@ -105,26 +104,22 @@ def test_weights_that_are_none_are_refused(fields, message):
         thresholds.Threshold.from_json({"value": 0.5, **fields}, "t.json")
 
 
-def run(program, *words):
-    return subprocess.run(
-        [sys.executable, "-m", f"tfmds.{program}", *words],
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_weights_travel_from_validation_to_test(tmp_path):
     videos, chunks = with_heads(groups=8)
     score_files.write(tmp_path, videos, chunks)
     scored = f"--scores={tmp_path / 'scores.csv'}"
     out = tmp_path / "threshold"
-    done = run("select_threshold", scored, "--score=fused", f"--output_dir={out}")
+    done = run_program(
+        "tfmds.select_threshold", scored, "--score=fused", f"--output_dir={out}"
+    )
     assert done.returncode == 0, done.stderr
     assert "weights by standard deviation mds" in done.stdout
     said = json.loads((out / "threshold.json").read_text())
     assert set(said["heads"]) == {"visual", "audio"}
     words = [scored, "--score=fused", f"--output_dir={tmp_path / 'out'}", "--draws=20"]
-    done = run("evaluate", *words, f"--threshold={out / 'threshold.json'}")
+    done = run_program(
+        "tfmds.evaluate", *words, f"--threshold={out / 'threshold.json'}"
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out" / "metrics.json").read_text())
     test = videos.select(videos.split == "test")
@@ -148,6 +143,5 @@ def test_weights_travel_from_validation_to_test(tmp_path):
         )
     )
     # Without the weights there is nothing to judge by.
-    done = run("evaluate", *words)
-    assert done.returncode == 2
-    assert "select_threshold --score=fused" in done.stderr
+    done = run_program("tfmds.evaluate", *words)
+    assert_refused(done, "select_threshold --score=fused")

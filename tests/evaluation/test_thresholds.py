@@ -57,12 +57,12 @@ def public_sweep(real, fake):
 def test_sweep_is_the_rule_of_the_public_code():
     rng = np.random.default_rng(0)
     overlapping = 0
-    for _ in range(500):
+    for _ in range(100):
         real = rng.normal(0.4, 0.2, rng.integers(1, 40))
         fake = rng.normal(0.8, 0.3, rng.integers(1, 40))
         overlapping += real.max() > fake.min()
         assert criteria.sweep(real, fake) == public_sweep(real, fake)
-    assert overlapping > 300
+    assert overlapping > 60
 
 
 @given(some, some)
