@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import numpy as np
@@ -40,8 +41,34 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def run_dir(tmp_path_factory) -> pathlib.Path:
+def made_once(tmp_path_factory) -> Callable[..., pathlib.Path]:
+    """`made_once(NAME, MAKE)`: a folder that `MAKE(FOLDER)` filled.
+
+    Tests only read it: it is the same for all processes that run side by side.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def of(name: str, make: Callable[[pathlib.Path], object]) -> pathlib.Path:
+        # Whoever comes first makes it, others wait.
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (root / name).exists():
+                make(root / f"{name}.partial")
+                (root / f"{name}.partial").rename(root / name)
+        return root / name
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def run_dir(made_once) -> pathlib.Path:
     """A run whose network was never trained."""
+    return made_once("run", _make_run)
+
+
+def _make_run(path: pathlib.Path) -> None:
     import keras
 
     from tfmds.models import checkpoints
@@ -57,12 +84,10 @@ def run_dir(tmp_path_factory) -> pathlib.Path:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.weights])
-    path = tmp_path_factory.mktemp("run")
     checkpoints.write_config(
         path, {"model": config.to_json(), "spec": ChunkSpec().to_json()}
     )
     checkpoints.save(path, model, checkpoints.State(step=1, epoch=1, best_step=1))
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -91,13 +116,13 @@ def threshold_file(run_dir, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def export_dir(run_dir, threshold_file, tmp_path_factory) -> pathlib.Path:
+def export_dir(run_dir, threshold_file, made_once) -> pathlib.Path:
     """That run as a SavedModel."""
     from tfmds.exporting import saved_model
 
-    path = tmp_path_factory.mktemp("export") / "model"
-    saved_model.export(run_dir, threshold_file, path)
-    return path
+    return made_once(
+        "export", lambda path: saved_model.export(run_dir, threshold_file, path)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -114,20 +139,9 @@ def clip(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def demo_dir(tmp_path_factory) -> pathlib.Path:
+def demo_dir(made_once) -> pathlib.Path:
     """A small demo data set, made by the programs: videos/, manifest.csv, data/."""
-    root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
-    root /= "demo"
-    root.mkdir(exist_ok=True)
-    # Whoever comes first makes it, others that run side by side wait.
-    with (root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (root / "made").exists():
-            _make_demo(root)
-            (root / "made").touch()
-    return root
+    return made_once("demo", _make_demo)
 
 
 def _make_demo(root: pathlib.Path) -> None:
@@ -153,10 +167,29 @@ def _make_demo(root: pathlib.Path) -> None:
             "--name=demo",
             "--crop_size=112",
             "--detect_every=12",
+            # No other process of Beam has to import TensorFlow.
+            "--direct_num_workers=1",
+            "--direct_running_mode=in_memory",
         ],
     ):
         done = run_program(*words)
         assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture
+def few_steps(monkeypatch) -> Iterator[None]:
+    """For runs of few steps: they are not traced, and their board has no pictures.
+
+    Both take longer than to train a tiny network.
+    """
+    import tensorflow as tf
+
+    from tfmds.training import board
+
+    monkeypatch.setattr(board.Board, "write_epoch", lambda *_: None)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

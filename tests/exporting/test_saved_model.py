@@ -71,12 +71,10 @@ assert out["distance"].shape == (2,)
 
 
 def test_spec_and_threshold_travel_inside(export_dir, run_dir, tmp_path):
-    moved = tmp_path / "moved"
-    export_dir.rename(moved)
-    try:
-        loaded = loading.load(moved)
-    finally:
-        moved.rename(export_dir)
+    first, moved = tmp_path / "first", tmp_path / "moved"
+    shutil.copytree(export_dir, first)
+    first.rename(moved)
+    loaded = loading.load(moved)
     assert loaded.spec == tracks.SPEC
     assert loaded.threshold.value == 0.5
     assert loaded.model_id == checkpoints.model_id(run_dir)

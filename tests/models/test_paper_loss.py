@@ -39,6 +39,7 @@ def contrastive(distance: np.ndarray, label: np.ndarray, margin: float) -> float
     return (sum(real) + sum(fake)) / len(label)
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_training_step_minimises_the_weighted_sum(tmp_path):
     weights = (0.5, 2.0, 0.25)
     data_dir = tracks.data_set_dir(tmp_path / "data", {"train": 4}, seconds=1)

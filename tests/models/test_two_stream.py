@@ -22,8 +22,20 @@ def chunks(n: int, size: int = 56, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def test_the_papers_network_has_the_papers_parameters():
-    counts = count_parameters(two_stream(TwoStreamConfig()))
+@pytest.fixture(scope="module")
+def papers():
+    """The paper's network."""
+    return two_stream(TwoStreamConfig())
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A small network."""
+    return two_stream(SMALL)
+
+
+def test_the_papers_network_has_the_papers_parameters(papers):
+    counts = count_parameters(papers)
     assert counts == {
         "visual_conv": 14_057_536,
         "audio_conv": 4_875_712,
@@ -33,18 +45,16 @@ def test_the_papers_network_has_the_papers_parameters():
     }
 
 
-def test_last_block_has_no_relu_and_seven_by_seven_places():
-    model = two_stream(TwoStreamConfig())
-    add = model.get_layer("visual_stage4_block2_add")
+def test_last_block_has_no_relu_and_seven_by_seven_places(papers):
+    add = papers.get_layer("visual_stage4_block2_add")
     assert add.output.shape == (None, 8, 7, 7, 256)
-    names = [layer.name for layer in model.layers]
+    names = [layer.name for layer in papers.layers]
     assert "visual_stage4_block2_relu" not in names
     assert "visual_stage4_block1_relu" in names
 
 
-def test_outputs_have_names_shapes_and_float32():
-    model = two_stream(SMALL)
-    out = model.predict(chunks(3), verbose=0)
+def test_outputs_have_names_shapes_and_float32(small):
+    out = small.predict(chunks(3), verbose=0)
     assert {name: value.shape for name, value in out.items()} == {
         "distance": (3,),
         "visual_logits": (3, 2),
@@ -53,12 +63,11 @@ def test_outputs_have_names_shapes_and_float32():
     assert all(value.dtype == np.float32 for value in out.values())
 
 
-def test_score_of_a_chunk_does_not_depend_on_its_batch():
-    model = two_stream(SMALL)
+def test_score_of_a_chunk_does_not_depend_on_its_batch(small):
     batch = chunks(4)
     alone = {name: value[:1] for name, value in batch.items()}
-    together = model.predict(batch, verbose=0)["distance"][0]
-    assert model.predict(alone, verbose=0)["distance"][0] == pytest.approx(
+    together = small.predict(batch, verbose=0)["distance"][0]
+    assert small.predict(alone, verbose=0)["distance"][0] == pytest.approx(
         together, rel=1e-5
     )
 
@@ -119,7 +128,8 @@ def trainable(config):
             "visual_logits": cross_entropy,
             "audio_logits": cross_entropy,
         },
-        jit_compile=False,
+        # A few steps are sooner taken than traced.
+        run_eagerly=True,
     )
     return model
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -34,14 +35,32 @@ def data_dir(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="module")
+def finished(data_dir, tmp_path_factory):
+    """A finished run on that data."""
+    path = tmp_path_factory.mktemp("runs") / "finished"
+    run.train(data_dir, path, TINY, BATCH, RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def unwatched(tmp_path_factory):
+    """A run without a validation split, whose last two steps were profiled."""
+    path = tmp_path_factory.mktemp("runs") / "unwatched"
+    data = tracks.data_set_dir(path / "data", {"train": 4})
+    recipe = dataclasses.replace(RECIPE, epochs=1, steps_per_epoch=13)
+    run.train(data, path, TINY, BATCH, recipe, RunConfig(profile_steps=2))
+    return path
+
+
 def weights(run_dir):
     model = checkpoints.load_model(run_dir)[0]
     return np.concatenate([np.ravel(v) for v in model.get_weights()])
 
 
 @pytest.mark.slow
-def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
-    state = run.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
+def test_a_run_leaves_checkpoint_figures_and_curves(finished):
+    state = checkpoints.latest_state(finished)
     assert (state.step, state.epoch) == (6, 2)
     assert {
         "loss",
@@ -51,7 +70,7 @@ def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
         "validation/mds_fake",
     } <= set(state.metrics)
     assert (
-        runs.tags(tmp_path).items()
+        runs.tags(finished).items()
         >= {
             **{f"loss/{x}": "scalars" for x in ("total", "contrastive", "mismatch")},
             **{f"loss/{x}": "scalars" for x in ("visual", "audio")},
@@ -67,18 +86,15 @@ def test_a_run_leaves_checkpoint_figures_and_curves(data_dir, tmp_path):
             "_hparams_/session_start_info": "hparams",
         }.items()
     )
-    assert sorted(runs.scalars(tmp_path)) == [1, 2, 3, 4, 5, 6]
-    written = score_files.read_videos(tmp_path / "validation" / "epoch-0002.csv")
+    assert sorted(runs.scalars(finished)) == [1, 2, 3, 4, 5, 6]
+    written = score_files.read_videos(finished / "validation" / "epoch-0002.csv")
     assert len(written) == 4
-    assert checkpoints.load_model(tmp_path)[1] == TINY
+    assert checkpoints.load_model(finished)[1] == TINY
 
 
 @pytest.mark.slow
-def test_the_profiler_shows_the_steps_asked_for(data_dir, tmp_path):
-    recipe = dataclasses.replace(RECIPE, epochs=1, steps_per_epoch=13)
-    running = RunConfig(profile_steps=2)
-    run.train(data_dir, tmp_path, TINY, BATCH, recipe, running)
-    (trace,) = tmp_path.glob("logs/plugins/profile/*/*.xplane.pb")
+def test_the_profiler_shows_the_steps_asked_for(unwatched):
+    (trace,) = unwatched.glob("logs/plugins/profile/*/*.xplane.pb")
     space = xplane_pb2.XSpace.FromString(trace.read_bytes())
     steps = {
         stat.int64_value or stat.uint64_value
@@ -106,37 +122,34 @@ def test_mismatches_within_the_batch_are_counted_by_hand():
 
 
 @pytest.mark.slow
-def test_another_configuration_or_data_set_is_refused(data_dir, tmp_path):
-    run.train(data_dir, tmp_path, TINY, BATCH, RECIPE)
-    before = weights(tmp_path)
+def test_another_configuration_or_data_set_is_refused(data_dir, finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
     other = dataclasses.replace(RECIPE, learning_rate=0.5)
     with pytest.raises(InputError, match=r"--learning_rate was 0\.001, now is 0\.5"):
-        run.train(data_dir, tmp_path, TINY, BATCH, other)
+        run.train(data_dir, workdir, TINY, BATCH, other)
     with pytest.raises(InputError, match="--batch_tracks was 2, now is 4"):
-        run.train(
-            data_dir, tmp_path, TINY, dataclasses.replace(BATCH, tracks=4), RECIPE
-        )
+        run.train(data_dir, workdir, TINY, dataclasses.replace(BATCH, tracks=4), RECIPE)
     changed = tracks.data_set_dir(tmp_path / "changed", {"train": 2}, note="other")
     with pytest.raises(InputError, match="data set is another or has changed"):
-        run.train(changed, tmp_path, TINY, BATCH, RECIPE)
+        run.train(changed, workdir, TINY, BATCH, RECIPE)
     # A run that was begun before a setting was there has its default.
-    file = tmp_path / "config.json"
+    file = workdir / "config.json"
     config = json.loads(file.read_text())
     del config["recipe"]["temperature"], config["model"]["dense_init"]
     file.write_text(json.dumps(config))
     # A finished run is left as it is.
-    assert run.train(data_dir, tmp_path, TINY, BATCH, RECIPE).step == 6
-    np.testing.assert_array_equal(weights(tmp_path), before)
+    assert run.train(data_dir, workdir, TINY, BATCH, RECIPE).step == 6
+    np.testing.assert_array_equal(weights(workdir), weights(finished))
 
 
-@pytest.mark.slow
-def test_a_data_set_without_validation_trains_on_its_loss(tmp_path):
-    data = tracks.data_set_dir(tmp_path / "data", {"train": 4})
-    state = run.train(data, tmp_path / "run", TINY, BATCH, RECIPE)
+def test_a_data_set_without_validation_trains_on_its_loss(unwatched):
+    state = checkpoints.latest_state(unwatched)
     assert "validation/auc" not in state.metrics
     assert state.best_step is not None
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_loss_that_is_no_number_ends_the_run_and_says_where(data_dir, tmp_path):
     wild = dataclasses.replace(RECIPE, learning_rate=1e38)
     with pytest.raises(InputError, match=r"infinite at step \d: loss/total.*visual"):
@@ -145,6 +158,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_where(data_dir, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 @pytest.mark.parametrize("label", ["real", "fake"])
 def test_one_class_teaches_nothing_but_reals_by_mismatches(
@@ -153,7 +167,7 @@ def test_one_class_teaches_nothing_but_reals_by_mismatches(
     data = tracks.data_set_dir(
         tmp_path / "data", {"train": 2, "validation": 2}, labels=[label]
     )
-    recipe = dataclasses.replace(RECIPE, mismatch_weight=weight)
+    recipe = dataclasses.replace(RECIPE, mismatch_weight=weight, epochs=1)
     if label == "fake" or not weight:
         found = "6 chunks of real videos and 0" if label == "real" else "0 .* and 6"
         with pytest.raises(InputError, match=f"{found} of fakes.*nothing to learn"):
