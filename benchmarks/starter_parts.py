@@ -251,8 +251,10 @@ def cells(
     # Three digits: differences are small.
     values = [f"{figure.value:.3f}" for figure in figures]
     for difference in above:
-        low, high = difference.interval or (np.nan, np.nan)
-        values.append(f"{difference.value:+.3f} [{low:+.3f}, {high:+.3f}]")
+        # The recipe itself has none: it differs from itself by nothing.
+        interval = difference.interval
+        span = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
+        values.append(f"{difference.value:+.3f}{span}")
     return " | ".join(values)
 
 
