@@ -8,7 +8,9 @@ import sys
 from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.util import tensor_util
 
-# A run of ten steps on tests.tracks' data with everything that draws numbers.
+from tests import launcher
+
+# A run of six steps on tests.tracks' data with everything that draws numbers.
 FLAGS = (
     "--width=0.0625",
     "--image_size=32",
@@ -20,9 +22,9 @@ FLAGS = (
     "--balance_classes",
     "--optimizer=adamw",
     "--schedule=cosine",
-    "--warmup_steps=3",
+    "--warmup_steps=2",
     "--epochs=2",
-    "--steps_per_epoch=5",
+    "--steps_per_epoch=3",
     "--checkpoint_seconds=0",
     "--deterministic",
 )
@@ -81,6 +83,14 @@ def start(
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def train(data_dir, workdir, *flags: str) -> str:
+    """Runs it to its end, and answers what it printed."""
+    words = (*FLAGS, *flags, f"--data_dir={data_dir}", f"--workdir={workdir}")
+    done = launcher.run("tfmds.train", *words)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def finish(process: subprocess.Popen, code: int = 0) -> str:
