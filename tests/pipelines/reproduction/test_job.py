@@ -1,6 +1,5 @@
 """What the flags make of a job; end to end on drawn videos."""
 
-import dataclasses
 import json
 import shutil
 import zipfile
@@ -9,12 +8,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pipelines import reproduce
-from pipelines.reproduction import estimates, figures, job
+from pipelines.preprocess import flags_of_beam
+from pipelines.reproduction import estimates, figures, job, runner
 from pipelines.reproduction.config import ReproduceConfig
 from pipelines.reproduction.steps import Folders, Words, plan
 from tests.conftest import run_program
 from tfmds import spec
-from tfmds.common import flags
+from tfmds.common import app, flags
 from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest
 from tfmds.data.config import BatchConfig
@@ -27,7 +27,8 @@ from tfmds.training.config import RunConfig, TrainingConfig
 
 TINY = ("--width=0.125", "--image_size=32", "--epochs=2", "--steps_per_epoch=2",
         "--batch_tracks=2", "--crop_size=64", "--balance_classes",
-        "--min_coverage=0.5", "--seed=3")  # fmt: skip
+        "--min_coverage=0.5", "--seed=3", "--direct_num_workers=1",
+        "--direct_running_mode=in_memory")  # fmt: skip
 
 
 def config(tmp_path, **fields):
@@ -205,7 +206,17 @@ def altered(drawn, folder):
     return path
 
 
-@pytest.mark.slow(80)
+def reproduce_here(words, monkeypatch):
+    """The program in this process; its steps need not import the libraries anew."""
+    configs = flags.define(reproduce.main)
+    _, beam = flags.parse(words, flags_of_beam)
+    monkeypatch.setattr(app, "foreign_flags", lambda: beam)
+    monkeypatch.setattr(runner, "execute", lambda step: run_program(*step).returncode)
+    reproduce.main(**{name: made.read() for name, made in configs.items()})
+
+
+@pytest.mark.slow(50)
+@pytest.mark.usefixtures("own_flags")
 @pytest.mark.parametrize(
     "lay_out",
     [
@@ -214,7 +225,9 @@ def altered(drawn, folder):
         pytest.param(as_archives, marks=pytest.mark.heavy),
     ],
 )
-def test_from_videos_to_the_published_figures(drawn, tmp_path, lay_out, capsys):
+def test_from_videos_to_the_published_figures(
+    drawn, tmp_path, lay_out, capsys, monkeypatch
+):
     layout = lay_out(drawn, tmp_path / "in")
     folders = Folders(tmp_path / "job")
     words = ["pipelines.reproduce", f"--layout={layout}", *TINY,
@@ -229,13 +242,13 @@ def test_from_videos_to_the_published_figures(drawn, tmp_path, lay_out, capsys):
         reproduce.main(dry, *others)
         assert not folders.root.exists()
         assert "[8/8] Exporting: some" in capsys.readouterr().out
-        reproduce.main(dataclasses.replace(dry, dry_run=False, until="manifest"),
-                       *others)  # fmt: skip
+        done = run_program(*words, "--until=manifest")
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         assert not folders.data.exists()
-    done = run_program(*words)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    reproduce_here(words, monkeypatch)
+    said = capsys.readouterr().out
     if lay_out is as_sample:
-        assert "[1/8] Listing and splitting the videos: done before" in done.stdout
+        assert "[1/8] Listing and splitting the videos: done before" in said
     for path in (folders.report / "index.html", folders.export / "1",
                  folders.epochs / "epochs.html"):  # fmt: skip
         assert path.exists()
@@ -266,5 +279,5 @@ def test_from_videos_to_the_published_figures(drawn, tmp_path, lay_out, capsys):
         assert judged.stdout.splitlines()[1].split()[0] in VERDICTS
     table = json.loads((folders.test / figures.JSON_FILE).read_text())["figures"]
     assert table[0]["auc"] == metrics["videos/auc"]["value"]
-    assert "Chugh et al. 2020" in done.stdout
-    assert "--width=0.125, where its recipe has 1.0" in done.stdout
+    assert "Chugh et al. 2020" in said
+    assert "--width=0.125, where its recipe has 1.0" in said
