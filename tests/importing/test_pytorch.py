@@ -68,10 +68,7 @@ CASES = [
     ("resnet18", 50, "", True),
     ("resnet50", 32, "module.", False),
 ] + [
-    pytest.param(
-        *(name, size, "module.", legacy),
-        marks=pytest.mark.heavy if size > 64 else pytest.mark.slow,
-    )
+    pytest.param(name, size, "module.", legacy, marks=pytest.mark.heavy)
     for name, size, legacy in (
         ("resnet18", 224, False),
         ("resnet18", 100, True),
