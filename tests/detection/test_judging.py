@@ -96,6 +96,7 @@ def test_a_choice_that_is_none_is_refused(text):
         TrackChoice.parse(text)
 
 
+@pytest.mark.slow
 def test_a_threshold_of_the_aligned_score_has_videos_judged_by_it(
     export_dir, clip, tmp_path
 ):

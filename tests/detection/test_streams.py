@@ -28,6 +28,7 @@ def own_export(own_run_dir, tmp_path_factory):
     return path / "model"
 
 
+@pytest.mark.slow(10)
 def test_a_verdict_says_which_stream_looks_forged(own_export, clip):
     model = loading.load(own_export)
     judgement = judging.judge(model, clip)
@@ -77,6 +78,7 @@ def test_heads_are_asked_of_the_saved_model(own_export, own_run_dir):
         np.testing.assert_allclose(found[name], answer[key].numpy(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_model_that_was_not_trained_to_tell_says_nothing(
     export_dir, own_run_dir, clip, tmp_path
 ):

@@ -48,6 +48,7 @@ def test_at_lag_0_it_is_the_distance_of_the_chunk(export_dir):
     np.testing.assert_allclose(alone, chunks["distance"], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_export_is_renewed_from_itself(export_dir, tmp_path):
     path = tmp_path / thresholds.FILE
     thresholds.write(path, thresholds.Threshold(-1.0, score="aligned"))

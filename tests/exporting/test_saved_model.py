@@ -168,6 +168,7 @@ def test_warm_up_requests_can_be_asked(export_dir):
     assert asked == ["serving_default", "examples", "lags"]
 
 
+@pytest.mark.slow(10)
 def test_other_formats_answer_the_same(run_dir, export_dir, threshold_file, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs Python 3.11")
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")

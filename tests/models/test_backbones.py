@@ -65,6 +65,7 @@ def frame_by_frame(frames, width, norm):
     return keras.layers.AveragePooling3D((4, 1, 1), name="visual_steps")(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep_time", [False, True])
 def test_another_family_is_a_builder_and_a_name(monkeypatch, tmp_path, keep_time):
     with pytest.raises(InputError, match="'tiny'"):
@@ -78,6 +79,7 @@ def test_another_family_is_a_builder_and_a_name(monkeypatch, tmp_path, keep_time
         check_export(model, small("tiny", keep_time=True), tmp_path)
 
 
+@pytest.mark.slow(10)
 @pytest.mark.parametrize("backbone", BY_COST)
 def test_a_step_trains_and_the_network_exports(backbone, tmp_path):
     # Both kinds of normalisation have their turn.

@@ -134,6 +134,7 @@ def trainable(config):
     return model
 
 
+@pytest.mark.slow
 def test_a_training_step_on_one_batch_lowers_the_loss():
     model = trainable(SMALL)
     label = np.array([0, 1, 0, 1])

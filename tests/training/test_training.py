@@ -58,7 +58,7 @@ def weights(run_dir):
     return np.concatenate([np.ravel(v) for v in model.get_weights()])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_a_run_leaves_checkpoint_figures_and_curves(finished):
     state = checkpoints.latest_state(finished)
     assert (state.step, state.epoch) == (6, 2)
@@ -92,7 +92,7 @@ def test_a_run_leaves_checkpoint_figures_and_curves(finished):
     assert checkpoints.load_model(finished)[1] == TINY
 
 
-@pytest.mark.slow
+@pytest.mark.slow(10)
 def test_the_profiler_shows_the_steps_asked_for(unwatched):
     (trace,) = unwatched.glob("logs/plugins/profile/*/*.xplane.pb")
     space = xplane_pb2.XSpace.FromString(trace.read_bytes())
