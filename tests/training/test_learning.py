@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow(90)
 
 MODEL = TwoStreamConfig(
     width=0.25,
-    image_size=56,
+    image_size=32,
     region="mouth",
     keep_time=True,
     standardize_frames=True,
