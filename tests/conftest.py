@@ -177,16 +177,18 @@ def _make_demo(root: pathlib.Path) -> None:
 
 
 @pytest.fixture
-def few_steps(monkeypatch) -> Iterator[None]:
-    """For runs of few steps: they are not traced, and their board has no pictures.
-
-    Both take longer than to train a tiny network.
-    """
-    import tensorflow as tf
-
+def no_pictures(monkeypatch) -> None:
+    """For runs whose board is not looked at: it leaves out what validation found."""
     from tfmds.training import board
 
     monkeypatch.setattr(board.Board, "write_epoch", lambda *_: None)
+
+
+@pytest.fixture
+def few_steps(no_pictures) -> Iterator[None]:
+    """For runs of few steps of a tiny network, which are sooner taken than traced."""
+    import tensorflow as tf
+
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)

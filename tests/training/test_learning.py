@@ -23,7 +23,7 @@ from tfmds.training import run
 from tfmds.training.config import TrainingConfig
 
 # With the drawing of the demo data set.
-pytestmark = pytest.mark.slow(90)
+pytestmark = [pytest.mark.slow(90), pytest.mark.usefixtures("no_pictures")]
 
 MODEL = TwoStreamConfig(
     width=0.25,
