@@ -322,13 +322,13 @@ def test_a_crash_and_a_hang_cost_one_row_each(videos, tmp_path):
         manifest.write_manifest(folder / f"{name}.csv", rows)
         results = record_files.preprocess(
             folder / f"{name}.csv", tmp_path / name, "demo",
-            options=PreprocessingConfig(video_timeout_seconds=20), beam_arguments=HERE,
+            options=PreprocessingConfig(video_timeout_seconds=10), beam_arguments=HERE,
         )  # fmt: skip
         data[name] = (tmp_path / name / shard).read_bytes()
     statuses = [row.status for row in results]
     assert statuses == [spec.DECODE_ERROR, spec.OK, spec.DECODE_ERROR]
     assert "crashed (SIGSEGV)" in results[0].reason
-    assert "no headway for 20 s" in results[2].reason
+    assert "no headway for 10 s" in results[2].reason
     assert data["all"] == data["good"]
 
 

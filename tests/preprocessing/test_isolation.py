@@ -60,7 +60,7 @@ def test_a_fault_costs_one_video(head, tmp_path, fault, reason):
     [
         ("killed", 300, "was killed (SIGKILL)"),
         ("nonsense", 300, "sent what nobody understands"),
-        ("stopped", 20, "made no headway for 20 s"),
+        ("stopped", 10, "made no headway for 10 s"),
     ],
 )
 def test_a_process_that_ends_while_it_hands_over_has_handed_over_nothing(

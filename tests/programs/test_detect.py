@@ -91,7 +91,7 @@ def test_a_process_that_dies_or_hangs_costs_its_video_only(
         lambda: loading.load(export_dir),
         1,
         crash,
-        options=PreprocessingConfig(video_timeout_seconds=20),
+        options=PreprocessingConfig(video_timeout_seconds=10),
     )
     assert (died.path, died.status) == (paths[0], "decode_error")
     assert "SIGKILL" in died.reason
