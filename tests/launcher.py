@@ -25,6 +25,11 @@ _LIBRARIES = ("altair", "av", "cv2", "scipy.stats", "sklearn.metrics", "tensorfl
 
 def run(*words: str) -> subprocess.CompletedProcess:
     """Runs `python -m WORDS...`, and waits for its end."""
+    if sys.platform != "linux":
+        # The system's libraries refuse to go on in a fork.
+        return subprocess.run(
+            [sys.executable, "-m", *words], capture_output=True, text=True
+        )
     with (
         tempfile.NamedTemporaryFile("r") as out,
         tempfile.NamedTemporaryFile("r") as errors,
