@@ -20,7 +20,15 @@ import sys
 import tempfile
 
 # What takes long to import.
-_LIBRARIES = ("altair", "av", "cv2", "scipy.stats", "sklearn.metrics", "tensorflow")
+_LIBRARIES = (
+    "altair",
+    "av",
+    "cv2",
+    "keras",
+    "scipy.stats",
+    "sklearn.metrics",
+    "tensorflow",
+)
 
 
 def run(*words: str) -> subprocess.CompletedProcess:
