@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfmds.models.optimizers import AdamL2
+from tfmds.models.optimizers import AdamL2, AdamW
 
 
 class PyTorchAdam:
@@ -70,3 +70,18 @@ def test_what_was_set_is_saved():
     config = AdamL2(0.5, l2=0.25).get_config()
     assert (config["l2"], config["epsilon"]) == (0.25, 1e-8)
     assert AdamL2.from_config(config).get_config() == config
+
+
+def test_decoupled_decay_is_that_of_keras_with_a_schedule_too():
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, 8, warmup_target=0.1, warmup_steps=2
+    )
+    rng = np.random.default_rng(0)
+    found, expected = (keras.Variable(np.ones(25, np.float32)) for _ in range(2))
+    ours, theirs = AdamW(schedule, 0.1), keras.optimizers.AdamW(schedule, 0.1)
+    for _ in range(10):
+        gradient = keras.ops.convert_to_tensor(rng.normal(size=25), "float32")
+        ours.apply([gradient], [found])
+        theirs.apply([gradient], [expected])
+    np.testing.assert_array_equal(found.numpy(), expected.numpy())
+    assert AdamW.from_config(ours.get_config()).get_config() == ours.get_config()

@@ -18,7 +18,7 @@ from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
 from tfmds.models import checkpoints, losses
 from tfmds.models.config import TwoStreamConfig
-from tfmds.models.optimizers import AdamL2
+from tfmds.models.optimizers import AdamL2, AdamW
 from tfmds.models.two_stream import (
     two_stream,
     with_pairwise_distance,
@@ -295,5 +295,5 @@ def _optimizer(
         "ema_overwrite_frequency": steps_per_epoch if recipe.ema_momentum else None,
     }
     if recipe.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, recipe.weight_decay, **average)
+        return AdamW(rate, recipe.weight_decay, **average)
     return AdamL2(rate, l2=recipe.weight_decay, **average)
