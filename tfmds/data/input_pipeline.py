@@ -24,6 +24,19 @@ _MIN_FAKE_SHARE = 0.25
 _SHOWN = ("frames", "mfcc", "label", "visual_label", "audio_label")
 
 
+def read_records(shards: Sequence[str]) -> tf.data.Dataset:
+    """The records of some shards in their order, scalar strings."""
+    return tf.data.TFRecordDataset(list(shards)).with_options(_options())
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    # As many calls at once as there are cores. Who would tune their number sleeps up to
+    # a minute between two looks, and the end of an iterator waits until it wakes.
+    options.autotune.enabled = False
+    return options
+
+
 def parse_track(serialized: tf.Tensor, spec: ChunkSpec) -> Tensors:
     """Reads one track record (scalar string) without decoding its frames."""
     scalar = lambda dtype: tf.io.FixedLenFeature([], dtype)  # noqa: E731
@@ -106,10 +119,7 @@ def in_step(track: Tensors, offset_seconds: tf.Tensor, spec: ChunkSpec) -> Tenso
         + tf.cast(first_frame, tf.float32) / spec.frame_rate,
     }
     enough = count >= spec.num_frames
-    return {
-        name: tf.cond(enough, lambda n=name: moved[n], lambda n=name: track[n])
-        for name in track
-    }
+    return tf.cond(enough, lambda: moved, lambda: track)
 
 
 def cut_chunk(
@@ -160,6 +170,9 @@ def _stream_label(label: tf.Tensor, forged: tf.Tensor, part: str) -> tf.Tensor:
     return tf.where(label == words.FAKE, of_fake, label)
 
 
+# Nothing within them is Python that TensorFlow would have to read anew, which takes
+# seconds.
+@tf.autograph.experimental.do_not_convert
 def scoring_dataset(
     shards: Sequence[str],
     spec: ChunkSpec,
@@ -172,8 +185,7 @@ def scoring_dataset(
     Yields batches of `frames` uint8 `[b, 30, s, s, 3]`, `mfcc` float32
     `[b, 13, 99]`, and the scalars of `cut_chunk`, each `[b]`.
     """
-    dataset = tf.data.TFRecordDataset(list(shards))
-    dataset = dataset.flat_map(
+    dataset = read_records(shards).flat_map(
         lambda serialized: _grid_chunks(serialized, spec, hop_frames or spec.num_frames)
     )
     return (
@@ -189,6 +201,7 @@ def scoring_dataset(
     )
 
 
+@tf.autograph.experimental.do_not_convert
 def training_dataset(
     shards: Sequence[str],
     spec: ChunkSpec,
@@ -309,6 +322,7 @@ def training_dataset(
     dataset = dataset.map(show, num_parallel_calls=tf.data.AUTOTUNE).batch(
         batch.size // context.num_replicas_in_sync, drop_remainder=True
     )
+    dataset = dataset.with_options(_options())
     if service_address:
         service = tf.data.experimental.service
         dataset = dataset.apply(

@@ -48,7 +48,7 @@ def _problem(path: epath.Path, entry: dict[str, Any], spec: ChunkSpec) -> str:
         return f"has {size} bytes, was written with {entry['bytes']}"
     count = 0
     try:
-        for record in tf.data.TFRecordDataset(os.fspath(path)):
+        for record in input_pipeline.read_records([os.fspath(path)]):
             input_pipeline.parse_track(record, spec)
             count += 1
     except tf.errors.DataLossError:

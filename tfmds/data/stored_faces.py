@@ -5,8 +5,6 @@ import dataclasses
 import os
 from collections.abc import Collection, Iterator, Sequence
 
-import tensorflow as tf
-
 from tfmds import spec
 from tfmds.common.thumbnails import small
 from tfmds.data import input_pipeline
@@ -43,7 +41,7 @@ def read(
         if split in data_set.splits
         for path in data_set.shards(split)
     ]
-    for serialized in tf.data.TFRecordDataset(shards) if wanted and shards else ():
+    for serialized in input_pipeline.read_records(shards) if wanted and shards else ():
         track = input_pipeline.parse_track(serialized, data_set.spec)
         name = track["video_id"].numpy().decode()
         if name not in wanted:
@@ -92,7 +90,9 @@ def sample(data_dir: os.PathLike | str) -> Iterator[Face]:
         shards = data_set.shards(split)
         # An even sample: a large set would be read for hours.
         step = -(-len(shards) // _SAMPLED_SHARDS)
-        for serialized in tf.data.TFRecordDataset([*map(os.fspath, shards[::step])]):
+        for serialized in input_pipeline.read_records(
+            [*map(os.fspath, shards[::step])]
+        ):
             track = input_pipeline.parse_track(serialized, data_set.spec)
             middle = len(track["frames"]) // 2
             seconds = float(track["start_seconds"]) + middle / data_set.spec.frame_rate

@@ -190,6 +190,6 @@ def _ask(
         )
         return track["video_id"], track["track"], *found
 
-    for record in tf.data.TFRecordDataset(list(shards)):
+    for record in input_pipeline.read_records(shards):
         video_id, track, *found = (x.numpy() for x in ask(record))
         yield (video_id.decode(), int(track)), found
