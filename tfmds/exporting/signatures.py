@@ -1,5 +1,6 @@
 """The functions of an exported SavedModel."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -22,6 +23,11 @@ def answers(outputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _function(what: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
+    # None of it is Python that TensorFlow would have to read anew, which takes seconds.
+    return tf.function(what, input_signature=signature, autograph=False)
+
+
 class Detector(tf.Module):
     """The functions of an export, by name in `functions`."""
 
@@ -33,31 +39,27 @@ class Detector(tf.Module):
         self._spec = spec
         self._view = view
         self._about = about
-        signature = [
-            tf.TensorSpec([None, spec.num_frames, None, None, 3], tf.uint8, "frames"),
-            tf.TensorSpec(
-                [None, spec.num_coefficients, spec.num_mfcc_frames],
-                tf.float32,
-                "mfcc",
-            ),
-        ]
-        examples = [tf.TensorSpec([None], tf.string, "examples")]
+        frames = [None, spec.num_frames, None, None, 3]
+        mfcc = [None, spec.num_coefficients, spec.num_mfcc_frames]
+        examples = tf.TensorSpec([None], tf.string, "examples")
         self.functions = {
-            "serving_default": tf.function(
-                self._score_crops, input_signature=signature
+            "serving_default": _function(
+                self._score_crops,
+                tf.TensorSpec(frames, tf.uint8, "frames"),
+                tf.TensorSpec(mfcc, tf.float32, "mfcc"),
             ),
-            "examples": tf.function(self._score_examples, input_signature=examples),
+            "examples": _function(self._score_examples, examples),
             # TensorFlow Serving wants an input in every signature; what it is, is
             # ignored.
-            "about": tf.function(
+            "about": _function(
                 lambda request: {"about": tf.fill(tf.shape(request), self._about)},
-                input_signature=[tf.TensorSpec([None], tf.string, "request")],
+                tf.TensorSpec([None], tf.string, "request"),
             ),
         }
         if spec.has_lags:
             self._see, self._hear = single_streams(model)
-            self.functions[export_info.LAGS] = tf.function(
-                self._lags_of_examples, input_signature=examples
+            self.functions[export_info.LAGS] = _function(
+                self._lags_of_examples, examples
             )
 
     def _score_crops(self, frames: tf.Tensor, mfcc: tf.Tensor) -> dict[str, tf.Tensor]:
