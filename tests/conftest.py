@@ -153,6 +153,7 @@ def _make_demo(root: pathlib.Path) -> None:
             "--seconds=3",
             "--height=180",
             "--seed=5",
+            "--num_workers=1",
         ],
         [
             "pipelines.build_manifest",

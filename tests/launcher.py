@@ -25,6 +25,7 @@ _LIBRARIES = (
     "av",
     "cv2",
     "keras",
+    "scipy.signal",
     "scipy.stats",
     "sklearn.metrics",
     "tensorflow",

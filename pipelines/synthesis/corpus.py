@@ -44,12 +44,7 @@ def make(
     missing = [c for c in planned if not (output_dir / c.name).exists()]
     workers = min(num_workers or _cores(), max(1, len(missing)))
     with (
-        concurrent.futures.ProcessPoolExecutor(
-            workers,
-            # A fork of a process with threads can hang.
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=clips.use_one_thread,
-        ) as pool,
+        _pool(workers) as pool,
         tqdm(
             total=len(planned), initial=len(planned) - len(missing), unit="clip"
         ) as bar,
@@ -74,6 +69,18 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _pool(workers: int) -> concurrent.futures.Executor:
+    if workers == 1:
+        # Another process would but import everything anew.
+        return concurrent.futures.ThreadPoolExecutor(1)
+    return concurrent.futures.ProcessPoolExecutor(
+        workers,
+        # A fork of a process with threads can hang.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=clips.use_one_thread,
+    )
 
 
 def _make_clip(settings: SynthesisConfig, clip: clips.Clip, output_dir: str) -> None:

@@ -158,7 +158,7 @@ def test_it_refuses_a_folder_that_is_not_its_own(made, tmp_path):
 def test_the_program_makes_a_data_set_and_refuses_without_a_traceback(tmp_path):
     words = ["pipelines.synthesize", f"--output_dir={tmp_path / 'demo'}"]
     words += ["--num_identities=1", "--reals_per_identity=1", "--seed=1"]
-    words += ["--seconds=2", "--height=180"]
+    words += ["--seconds=2", "--height=180", "--num_workers=1"]
     done = run_program(*words)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo" / "metadata.json").exists()

@@ -158,7 +158,7 @@ def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn") / "train_sample_videos"
     done = run_program("pipelines.synthesize", f"--output_dir={folder}", "--seed=2",
                        "--num_identities=3", "--seconds=3", "--height=180",
-                       "--reals_per_identity=1")  # fmt: skip
+                       "--reals_per_identity=1", "--num_workers=1")  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return folder
 
