@@ -22,13 +22,18 @@ hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # More threads would get into each other's way where tests run side by side.
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # A shell that starts the tests in the background has Ctrl-C ignored, and the programs
 # that they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config):
+    """Where tests run side by side, more threads would get into each other's way."""
+    if config.getoption("numprocesses", None):
+        # Processes that run tests and programs inherit it.
+        for library in ("TF_NUM_INTRAOP", "OMP_NUM", "OPENBLAS_NUM"):
+            os.environ.setdefault(f"{library}_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items):
