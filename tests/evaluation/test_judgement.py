@@ -198,6 +198,47 @@ class TestByTheAlignedScore:
         assert found.speaks(0) is False
         assert self.with_motion(self.judge(None), 2.0).verdict == "fake"
 
+    @pytest.mark.parametrize("offset", [0.08, 0.52])
+    def test_what_fits_a_still_picture_fits_it_by_chance(self, offset):
+        moving = self.judge(offset)
+        assert moving.verdict != "cannot_tell"
+        still = self.with_motion(moving, 0.1)
+        assert still.value == moving.value
+        assert still.verdict == "cannot_tell"
+        assert "no mouth in view moves" in still.explanation
+
+    def test_of_what_cannot_be_told_no_probability_is_told(self):
+        calibrated = Threshold(
+            -1.0,
+            score="aligned",
+            interval=(-100.0, 100.0),
+            calibration=Calibration(1.0, 0.0),
+        )
+        moving = dataclasses.replace(self.judge(None), threshold=calibrated)
+        assert moving.fake_probability is not None
+        assert moving.is_borderline
+        still = self.with_motion(moving, 0.1)
+        assert still.fake_probability is None
+        assert not still.is_borderline
+
+    def test_faces_that_were_left_out_are_not_said_to_have_been_heard(self):
+        skipped = (SkippedTrack(0.0, 5.0, "face 2, it was not chosen (--tracks)"),)
+        found = dataclasses.replace(self.judge(None), skipped_tracks=skipped)
+        assert "no mouth that was looked at" in found.explanation
+        assert "in view" not in found.explanation
+        still = self.with_motion(found, 0.1)
+        assert "of a face that was left out" in still.explanation
+
+    def test_without_distances_of_mismatches_there_is_no_level_to_hold_against(self):
+        # The threshold is in other units than the distances.
+        assert self.judge(0.08).level is None
+        chunks = [
+            dataclasses.replace(c, mismatch_distance=float(m))
+            for c, m in zip(self.judge(0.08).chunks, range(10), strict=True)
+        ]
+        found = dataclasses.replace(self.judge(0.08), chunks=tuple(chunks))
+        assert found.level == 4.5
+
     def test_a_picture_on_the_wall_is_not_judged(self):
         found = self.with_motion(self.judge(None, 0.08), 0.1, 2.0)
         alone = self.with_motion(self.judge(None, 0.08).of_track(1), 0.1, 2.0)

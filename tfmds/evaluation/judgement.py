@@ -225,16 +225,17 @@ class VideoJudgement:
 
         `fake` where the score reaches the threshold. By the aligned score such a video
         is `out_of_step` instead where its voice fits clearly, but farther from the
-        usual offset than recordings are; and `cannot_tell` where there is too little of
-        a mouth and its voice, or no mouth in view moves. `cannot_tell` also where the
-        status is not `ok`, or there is no such score.
+        usual offset than recordings are; and any is `cannot_tell` where there is too
+        little of a mouth and its voice, or no mouth in view moves: what fits a picture
+        fits it by chance. `cannot_tell` also where the status is not `ok`, or there is
+        no such score.
         """
         if self.value is None:
             return CANNOT_TELL
-        if self.value < self.threshold.value:
-            return REAL_VERDICT
         if self.score == scores.ALIGNED and not self._moving:
             return CANNOT_TELL
+        if self.value < self.threshold.value:
+            return REAL_VERDICT
         if self.score == scores.ALIGNED and self.whole.is_out_of_step:
             return OUT_OF_STEP
         return FAKE_VERDICT
@@ -264,6 +265,11 @@ class VideoJudgement:
                 f" {self.threshold.value:.3f}."
             )
         if self.verdict == CANNOT_TELL:
+            if self.skipped_tracks:
+                return (
+                    "Cannot tell: no mouth that was looked at moves; the voice is that"
+                    " of a face that was left out, or comes from elsewhere."
+                )
             return (
                 "Cannot tell: no mouth in view moves, so that the voice comes from"
                 " elsewhere."
@@ -273,12 +279,16 @@ class VideoJudgement:
             return f"{step}; once that is taken out, mouth and voice fit."
         if self.verdict == REAL_VERDICT:
             return f"Mouth and voice fit. {step}." if step else "Mouth and voice fit."
-        return "The voice fits no mouth in view, not at any offset that is usual."
+        mouth = "mouth that was looked at" if self.skipped_tracks else "mouth in view"
+        return f"The voice fits no {mouth}, not at any offset that is usual."
 
     @property
     def fake_probability(self) -> float | None:
-        """Calibrated; as if real and fake were equally likely beforehand."""
-        if self.value is None or self.threshold.calibration is None:
+        """Calibrated; as if real and fake were equally likely beforehand.
+
+        None where nothing can be told, or the threshold has no calibration.
+        """
+        if self.verdict == CANNOT_TELL or self.threshold.calibration is None:
             return None
         return float(self.threshold.calibration(np.asarray(self.value)))
 
@@ -303,10 +313,11 @@ class VideoJudgement:
     @property
     def is_borderline(self) -> bool:
         """Whether other validation videos might have turned the verdict."""
-        if self.value is None or self.threshold.interval is None:
+        interval, value = self.threshold.interval, self.value
+        if self.verdict == CANNOT_TELL or interval is None or value is None:
             return False
-        low, high = self.threshold.interval
-        return low <= self.value <= high
+        low, high = interval
+        return low <= value <= high
 
     def speaks(self, track: int) -> bool | None:
         """Whether a face says what is heard.
@@ -416,16 +427,17 @@ class VideoJudgement:
 
         By the MDS and by a head the threshold; by the aligned score the mean of all
         mismatches, that is how far apart mouth and voice of this video are where they
-        do not belong together. None by the fused score, which no chunk has.
+        do not belong together, None where these were not measured. None by the fused
+        score, which no chunk has.
         """
         if self.score == scores.FUSED:
             return None
         known = [
             c.mismatch_distance for c in self.chunks if c.mismatch_distance is not None
         ]
-        if self.score != scores.ALIGNED or not known:
+        if self.score != scores.ALIGNED:
             return self.threshold.value
-        return float(np.mean(known))
+        return float(np.mean(known)) if known else None
 
     def is_suspicious(self, chunk: JudgedChunk) -> bool:
         """Whether a chunk does not fit.
