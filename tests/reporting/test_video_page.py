@@ -152,6 +152,39 @@ def test_pages_are_written_and_linked(tmp_path):
     assert [tmp_path / link for link in links] == list(paths)
 
 
+def test_an_index_links_no_page_that_is_not_there(tmp_path):
+    judgements = [judged("a.mp4"), judged("b.mp4"), judged("c.mp4")]
+    video_page.write_video_page(tmp_path, judgements[1])
+    index = video_page.write_index_page(tmp_path, judgements).read_text()
+    assert re.findall(r'<a href="[^"]*">([^<]*)</a>', index) == ["b.mp4"]
+    text = Text(index).text
+    assert all(f"{name}.mp4" in text for name in "abc")
+    assert "2 of them have no link" in text
+    video_page.write_video_page(tmp_path, judgements[0])
+    video_page.write_video_page(tmp_path, judgements[2])
+    again = video_page.write_index_page(tmp_path, judgements).read_text()
+    assert "no link" not in Text(again).text
+
+
+def test_a_face_that_was_left_out_is_not_said_to_have_been_out_of_view():
+    skipped = (SkippedTrack(0.0, 5.0, "face 1, it was not chosen (--tracks)"),)
+    plain, chosen = judged(), judged(skipped_tracks=skipped)
+    words = "none was in view, large and clear enough, for a whole second"
+    assert f"{words}. Nothing" in Text(video_page.video_page(plain)).text
+    page = Text(video_page.video_page(chosen)).text
+    assert f"{words}, or it was left out (below). Nothing" in page
+    nobody = VideoJudgement(
+        "a.mp4",
+        "no_face",
+        thresholds.Threshold(0.5),
+        reason="it has 1 faces and none of the chosen numbers",
+        skipped_tracks=skipped,
+    )
+    page = Text(video_page.video_page(nobody)).text
+    assert "none of the chosen numbers" in page
+    assert "No face was in view" not in page
+
+
 def test_an_index_of_very_many_lists_fakes_first(monkeypatch):
     monkeypatch.setattr(video_page, "_MAX_LISTED", 3)
     mute = VideoJudgement("mute.mp4", "no_audio", thresholds.Threshold(0.5))

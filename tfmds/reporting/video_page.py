@@ -11,7 +11,7 @@ import hashlib
 import heapq
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -123,16 +123,26 @@ def details(judgement: VideoJudgement) -> dict[str, Any]:
 
 
 def _plain_reason(judgement: VideoJudgement) -> str:
+    # Where faces were left out, there were some: the reason itself says it.
+    if judgement.skipped_tracks:
+        return ""
     return _IN_PLAIN_WORDS.get(judgement.status, "")
 
 
 def index_page(
-    judgements: Iterable[VideoJudgement], provenance: Mapping[str, str] | None = None
+    judgements: Iterable[VideoJudgement],
+    provenance: Mapping[str, str] | None = None,
+    has_page: Callable[[str], bool] = lambda _: True,
 ) -> str:
     """Renders the table of several videos, with links to their pages.
 
     Of very many those are listed that were called fake, then those out of step, then
     those of which nothing can be told, then real ones; each in the order given.
+
+    Args:
+      judgements: The videos.
+      provenance: As of `video_page`.
+      has_page: Whether there is a page of this name.
     """
     total = 0
 
@@ -147,9 +157,14 @@ def index_page(
         _MAX_LISTED, numbered(), key=lambda row: _LISTED_FIRST.index(row[1].verdict)
     )
     listed.sort(key=lambda row: row[0])
+    rows = [
+        (page if has_page(page := page_name(judgement.path)) else "", judgement)
+        for _, judgement in listed
+    ]
     return render(
         "index.html",
-        rows=[(page_name(judgement.path), judgement) for _, judgement in listed],
+        rows=rows,
+        without_page=sum(not page for page, _ in rows),
         total=total,
         provenance=provenance or {},
     )
@@ -173,7 +188,9 @@ def write_index_page(
 ) -> epath.Path:
     """Writes the table of several videos and returns its path."""
     path = epath.Path(output_dir) / INDEX_FILE
-    files.write_text(path, index_page(judgements, provenance))
+    folder = path.parent
+    page = index_page(judgements, provenance, lambda name: (folder / name).exists())
+    files.write_text(path, page)
     return path
 
 
