@@ -15,7 +15,8 @@ voice). docs/alignment.md says what they are worth. A model that was trained to 
 forged picture from a forged voice says too which looks forged (docs/streams.md).
 
 Exit codes: 0 all judged and none called fake, 1 at least one called fake or out of
-step, 2 bad input, 3 at least one could not be judged or told.
+step, 2 bad input, 3 at least one could not be judged or told, 70 a fault of the
+program.
 """
 
 import io

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 
 import pytest
 
@@ -46,6 +47,66 @@ def test_a_killed_run_goes_on_behind_its_last_whole_line(tmp_path):
     assert [row["verdict"] for row in rows] == ["fake", "cannot_tell", "real"]
     assert rows[0]["suspicious_periods"] == "1-3"
     assert rows[1]["path"] == "caf\udce9.mp4"
+
+
+def table(folder) -> list[tuple[str, str]]:
+    with open(folder / results.TABLE_FILE) as f:
+        return [(row["path"], row["verdict"]) for row in csv.DictReader(f)]
+
+
+def test_a_file_that_is_another_now_is_judged_again(tmp_path, monkeypatch):
+    for name in ("a", "b", "out"):
+        (tmp_path / name).mkdir()
+    out = str(tmp_path / "out")
+    for name in ("a", "b"):
+        (tmp_path / name / "clip.mp4").write_text(f"of {name}")
+    monkeypatch.chdir(tmp_path / "a")
+    run = results.Results(out, RUN)
+    run.add(judged("clip.mp4", 0.1))
+    close(run)
+
+    monkeypatch.chdir(tmp_path / "b")
+    run = results.Results(out, RUN)
+    assert run.outcomes == {}
+    run.add(judged("clip.mp4", 0.9))
+    close(run)
+    # The file of the other folder stays done, whatever is called like it here.
+    monkeypatch.chdir(tmp_path / "a")
+    run = results.Results(out, RUN)
+    assert run.outcomes == {"clip.mp4": "real"}
+    close(run)
+
+    (tmp_path / "a" / "clip.mp4").write_text("another one")
+    run = results.Results(out, RUN)
+    assert run.outcomes == {}
+    run.add(judged("clip.mp4"))
+    run.write_table()
+    close(run)
+    assert results.Results(out, RUN).outcomes == {"clip.mp4": "no_face"}
+    expected = [("clip.mp4", "fake"), ("clip.mp4", "cannot_tell")]
+    assert table(tmp_path / "out") == expected
+
+
+def test_lines_of_before_files_were_told_apart_count(tmp_path):
+    line = json.dumps(judged("a.mp4", 0.9).to_json())
+    (tmp_path / results.RESULTS_FILE).write_text(line + "\n")
+    assert results.Results(str(tmp_path), RUN).outcomes == {"a.mp4": "fake"}
+
+
+def test_a_full_disk_leaves_no_half_result(tmp_path, monkeypatch):
+    run = results.Results(str(tmp_path), RUN)
+    run.add(judged("a.mp4", 0.1))
+    whole = (tmp_path / results.RESULTS_FILE).read_bytes()
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:20]))
+    with pytest.raises(OSError, match=r"No space left.*results\.jsonl"):
+        run.add(judged("b.mp4", 0.1))
+    monkeypatch.undo()
+    assert (tmp_path / results.RESULTS_FILE).read_bytes() == whole
+    run.add(judged("c.mp4", 0.9))
+    close(run)
+    kept = results.Results(str(tmp_path), RUN).outcomes
+    assert kept == {"a.mp4": "real", "c.mp4": "fake"}
 
 
 def test_results_are_read_back_as_they_were_said(tmp_path):

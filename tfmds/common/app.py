@@ -1,12 +1,15 @@
 """How every program starts: flags, messages, and errors a user can read."""
 
 import atexit
+import errno
 import logging
 import os
 import re
+import select
 import shlex
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import NoReturn
@@ -21,8 +24,12 @@ from tfmds.common.errors import InputError
 # Flags belong to the module that calls `run`, whose --help shows them.
 absl_flags.disclaim_key_flags()
 
-# Exit code for input that cannot be used; 1 is left to crashes.
+# Exit code for input that cannot be used, and for output that cannot be written.
 INPUT_ERROR = 2
+# For a fault of the program, as sysexits.h has it; 1 is a verdict of some programs.
+CRASH = 70
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # TensorFlow and Beam greet on the terminal whatever their log levels say.
 _GREETING = re.compile(
@@ -81,14 +88,37 @@ def run(
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         try:
             return main(**{name: config.read() for name, config in configs.items()})
-        except InputError as e:
-            print(f"error: {e}", file=sys.stderr)
-            return INPUT_ERROR
         except KeyboardInterrupt:
             print("stopped; run the same command again to go on", file=sys.stderr)
             return 130
+        except Exception as e:
+            return _tell(e)
 
     app.run(call, flags_parser=parse)
+
+
+def _tell(error: Exception) -> int:
+    """Says what ended a program; returns the exit code."""
+    if isinstance(error, InputError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.errno in _NO_ROOM:
+        text = f"{error.filename or 'the output'}: {error.strerror}"
+    elif isinstance(error, BrokenPipeError) and _output_is_closed():
+        # Nor could Python write what is left of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        text = "whoever read the output closed it"
+    else:
+        traceback.print_exception(error)
+        return CRASH
+    print(f"error: {text}", file=sys.stderr)
+    return INPUT_ERROR
+
+
+def _output_is_closed() -> bool:
+    output = select.poll()
+    output.register(sys.stdout, 0)
+    # Nobody is at the other end.
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))
 
 
 def restart() -> NoReturn:

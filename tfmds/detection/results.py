@@ -1,10 +1,12 @@
 """Results of many videos in a folder, so that a stopped run goes on.
 
-`results.jsonl` grows by a line a video, which is there whole or not at all;
-`results.csv` is made of it at the end; `run.json` tells what made them.
+`results.jsonl` grows by a line a video, which is there whole or not at all; of a video
+that was judged again, since its file had changed, the last line counts. `results.csv`
+is made of it at the end; `run.json` tells what made them.
 """
 
 import csv
+import errno
 import fcntl
 import io
 import json
@@ -28,6 +30,8 @@ from tfmds.exporting.export_info import ExportInfo
 RESULTS_FILE = "results.jsonl"
 TABLE_FILE = "results.csv"
 _RUN_FILE = "run.json"
+# Of a line: which file was judged.
+_FILE = "file"
 # Of streams that the model was trained to tell.
 _OF_STREAMS = ("visual", "visual_looks_forged", "audio", "audio_looks_forged")
 # Scores that not every model gives.
@@ -46,7 +50,8 @@ class Results:
     """The folder of a run.
 
     Attributes:
-      outcomes: What became of each finished video by its path, see `outcome`.
+      outcomes: What became of each finished video by its path, see `outcome`; none
+        where its file, or what this path leads to, is another now.
     """
 
     def __init__(self, output_dir: str, run: dict[str, Any]):
@@ -79,25 +84,48 @@ class Results:
         else:
             files.write_json(run_file, run)
         self.outcomes: dict[str, str] = {}
+        # Place of the last line of each file.
+        self._last: dict[str, int] = {}
         end = 0
         for fields, length in self._lines():
-            self.outcomes[fields["path"]] = outcome(fields)
+            self._last[_name(fields)] = end
+            file = _file(path := fields["path"])
+            if fields.get(_FILE, file) == file:
+                self.outcomes[path] = outcome(fields)
+            elif _name(fields) == file[0]:
+                self.outcomes.pop(path, None)
             end += length
         # A line that was begun and not finished.
         self._file.truncate(end)
 
     def add(self, judgement: VideoJudgement) -> None:
-        """Keeps the judgement of a video."""
-        fields = judgement.to_json()
-        # One call: a process that is killed leaves a part at most at the end.
-        os.write(self._file.fileno(), json.dumps(fields).encode() + b"\n")
-        os.fsync(self._file.fileno())
+        """Keeps the judgement of a video.
+
+        Raises:
+          OSError: There is no room for it; nothing of it is left.
+        """
+        fields = judgement.to_json() | {_FILE: _file(judgement.path)}
+        line = json.dumps(fields).encode() + b"\n"
+        file = self._file.fileno()
+        end = os.fstat(file).st_size
+        try:
+            # One call: a process that is killed leaves a part at most at the end.
+            if os.write(file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, end)
+            raise
+        self._last[_name(fields)] = end
         self.outcomes[judgement.path] = outcome(fields)
 
     def read(self) -> Iterator[dict[str, Any]]:
         """All results in the order they were made, as `VideoJudgement.to_json`."""
-        for fields, _ in self._lines():
-            yield fields
+        end = 0
+        for fields, length in self._lines():
+            if self._last[_name(fields)] == end:
+                yield {name: value for name, value in fields.items() if name != _FILE}
+            end += length
 
     def judgements(self, info: ExportInfo) -> Iterator[VideoJudgement]:
         """The same as judgements of the model that made them."""
@@ -130,6 +158,21 @@ class Results:
                         " choose another --output_dir"
                     ) from e
                 yield fields, len(line)
+
+
+def _file(path: str) -> list[Any]:
+    """What tells a file from others: absolute path, bytes, time of its last change."""
+    absolute = os.path.abspath(path)
+    try:
+        found = os.stat(absolute)
+    except OSError:
+        return [absolute, None, None]
+    return [absolute, found.st_size, found.st_mtime_ns]
+
+
+def _name(fields: dict[str, Any]) -> str:
+    """Which video a line is of: lines of before say no more than its path."""
+    return fields[_FILE][0] if _FILE in fields else os.path.abspath(fields["path"])
 
 
 def outcome(fields: dict[str, Any]) -> str:

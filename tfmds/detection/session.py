@@ -73,7 +73,7 @@ def judge(
     info: ExportInfo,
     config: DetectConfig,
 ) -> Iterator[VideoJudgement]:
-    """Judges videos, and prints each as it is finished.
+    """Judges videos, and prints each as it is finished and was dealt with.
 
     Args:
       paths: The videos; the model is not loaded where there are none.
@@ -99,7 +99,8 @@ def judge(
             num_threads=max(1, cores // num_workers),
             options=PreprocessingConfig(**config.chosen_tracks),
         ):
-            shown.show(judgement)
+            # Kept before it is printed: who reads along may have gone.
             yield judgement
+            shown.show(judgement)
     for note in (info.threshold.legend, *info.threshold.notes):
         print(f"note: {note}", file=sys.stderr)
