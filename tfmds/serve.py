@@ -14,6 +14,7 @@ names.
 
 import dataclasses
 import os
+import socket
 
 from tfmds.common import app
 from tfmds.common.errors import InputError
@@ -30,6 +31,22 @@ class ServeConfig:
     max_connections: int = setting(
         256, "Requests at the same time; more get 503.", low=1
     )
+
+
+def listen(config: ServeConfig) -> socket.socket:
+    """A socket where clients are waited for.
+
+    Raises:
+      InputError: There is no such address on this machine, or the port is in use.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        return socket.create_server((config.host, config.port), family=family)
+    except OSError as e:
+        raise InputError(
+            f"--host={config.host} --port={config.port}: {e.strerror or e}; name"
+            " another one, or --port=0 for any that is free"
+        ) from e
 
 
 def main(config: ServeConfig, serving: ServingConfig) -> None:
@@ -57,16 +74,16 @@ def main(config: ServeConfig, serving: ServingConfig) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(serving, fail),
-            host=config.host,
-            port=config.port,
             limit_concurrency=config.max_connections,
             server_header=False,
             log_level="warning",
             timeout_graceful_shutdown=3,
         )
     )
-    print(f"Serving on http://{host}:{config.port} (stop with Ctrl-C).", flush=True)
-    server.run()
+    with listen(config) as listener:
+        port = listener.getsockname()[1]
+        print(f"Serving on http://{host}:{port} (stop with Ctrl-C).", flush=True)
+        server.run(sockets=[listener])
     if failures:
         raise InputError(failures[0])
 

@@ -17,6 +17,7 @@ import pytest
 from tests import media
 from tests.conftest import assert_refused, run_program
 from tests.serving.conftest import MP4, wait_until
+from tfmds import serve
 from tfmds.common.errors import InputError
 from tfmds.detection import judging
 from tfmds.exporting import loading
@@ -92,6 +93,37 @@ def test_an_upload_may_be_packed(service, clips):
     assert "larger than 5 MB" in answer.json()["error"]
     answer = service.upload(MP4, headers={"content-encoding": "br"})
     assert answer.status_code == 415
+
+
+def test_a_folder_of_other_files_is_not_taken(tmp_path):
+    holiday = tmp_path / "videos" / "holiday" / "a.mp4"
+    holiday.parent.mkdir(parents=True)
+    holiday.write_text("sea")
+    tmp_path.chmod(0o755)
+    with pytest.raises(InputError, match=r"not of tfmds\.serve, such as videos"):
+        Jobs(str(tmp_path))
+    assert holiday.read_text() == "sea"
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["videos"]
+
+
+def test_a_folder_of_its_own_is_taken_again_and_broken_uploads_go(tmp_path):
+    Jobs(str(tmp_path / "new")).close()
+    (tmp_path / "new" / "videos" / "broken").mkdir(parents=True)
+    Jobs(str(tmp_path / "new")).close()
+    assert not list((tmp_path / "new" / "videos").iterdir())
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_address_that_is_told_is_the_one_that_is_listened_on():
+    with serve.listen(serve.ServeConfig(port=0)) as listener:
+        port = listener.getsockname()[1]
+        assert port
+        socket.create_connection(("127.0.0.1", port)).close()
+        with pytest.raises(InputError, match=f"--port={port}: .*in use"):
+            serve.listen(serve.ServeConfig(port=port))
+    with pytest.raises(InputError, match="--host=192.0.2.1"):
+        serve.listen(serve.ServeConfig(host="192.0.2.1"))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 UPLOAD_FILE = "upload"
 RESULT_FILE, DETAILS_FILE, REPORT_FILE = "result.json", "details.json", "report.html"
 
+# Files of the table.
+_TABLE, _LOCK = "jobs.db", "lock"
+
 # A video that was at work so many times when the service was killed may be the reason.
 _MAX_ATTEMPTS = 3
 # Seconds between two looks for what is to be deleted.
@@ -69,14 +72,22 @@ class Jobs:
     when the service starts was interrupted, and is queued again.
 
     Raises:
-      InputError: Another service uses the folder.
+      InputError: Another service uses the folder, or it holds something else.
     """
 
     def __init__(self, data_dir: str):
         self._root = pathlib.Path(data_dir)
         self._root.mkdir(parents=True, exist_ok=True)
+        # What no job is of is deleted, and nobody else may look in: not in a folder of
+        # somebody's own files.
+        inside = {path.name for path in self._root.iterdir()}
+        if _TABLE not in inside and inside - {_LOCK}:
+            raise InputError(
+                f"{data_dir}: holds files that are not of tfmds.serve, such as"
+                f" {min(inside - {_LOCK})}; name a new or empty folder with --data_dir"
+            )
         self._root.chmod(0o700)
-        self._lock = open(self._root / "lock", "w")  # noqa: SIM115
+        self._lock = open(self._root / _LOCK, "w")  # noqa: SIM115
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as e:
@@ -85,7 +96,7 @@ class Jobs:
                 " --data_dir"
             ) from e
         self._db = sqlite3.connect(
-            self._root / "jobs.db", isolation_level=None, check_same_thread=False
+            self._root / _TABLE, isolation_level=None, check_same_thread=False
         )
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
