@@ -29,14 +29,16 @@ def main(config: CompareConfig) -> None:
         )
     judged_by = config.score[0], config.score[-1]
     chosen = score_pairs.read_thresholds(config.thresholds or (), judged_by)
+    first, second, notes = score_pairs.read(*paths)
     result = comparison.compare(
-        *score_pairs.completed(score_pairs.read(*paths), chosen, paths),
+        *score_pairs.completed((first, second), chosen, paths),
         names=score_pairs.names(*paths),
         split=config.split,
         judged_by=judged_by,
         levels=(chosen[0].value, chosen[1].value) if chosen else None,
         num_draws=config.draws,
         seed=config.seed,
+        notes=notes,
     )
     # The templates and charts start slowly: bad input is told without them.
     from tfmds.reporting import result_files

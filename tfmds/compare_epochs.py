@@ -17,18 +17,19 @@ from tfmds.reporting import tables
 
 def main(config: CompareEpochsConfig) -> None:
     """Reads or makes the scores of each epoch, compares, writes and prints."""
-    folder = epath.Path(config.run) / epochs.FOLDER
+    folder, scored = epath.Path(config.run) / epochs.FOLDER, None
     if config.data_dir:
         # TensorFlow starts in seconds: only who scores waits for it.
         from tfmds.scoring import scorer
 
         folder = epath.Path(config.output_dir)
-        scorer.score_epochs(
+        scored = scorer.score_epochs(
             config.run, config.data_dir, config.split, folder, config.score
         )
     result = epochs.read(
         folder,
         config.split,
+        only=scored,
         score=config.score,
         num_draws=config.draws,
         seed=config.seed,

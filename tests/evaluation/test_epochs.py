@@ -61,6 +61,13 @@ def test_the_program_writes_table_chart_and_figures_without_tensorflow(
     assert "AUC after each epoch" in page
 
 
+def test_epochs_of_another_run_in_the_folder_do_not_count(run_dir):
+    folder = run_dir / epochs.FOLDER
+    found = epochs.read(folder, "validation", only=[1, 2], num_draws=20)
+    assert list(found.by_epoch) == [1, 2]
+    assert found.best == 2
+
+
 def test_a_folder_without_scores_of_epochs_is_named(tmp_path):
     with pytest.raises(InputError, match="no scores of epochs"):
         epochs.read(tmp_path, "validation")

@@ -54,6 +54,20 @@ def test_scores_of_another_detector_take_their_labels_from_the_other_file(files,
     assert "other" in result["names"]
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_rows_under_other_names_are_counted(files, first):
+    path = files / "other.csv"
+    header, *rows = path.read_text().splitlines()
+    renamed = [row.replace(",", ".mp4,") for row in rows[:5]]
+    path.write_text("\n".join([header, *renamed, *rows[5:]]) + "\n")
+    paths = [path, files / "poor/scores.csv"]
+    done = run(*(paths if first else paths[::-1]), f"--output_dir={files / 'out'}")
+    assert done.returncode == 0, done.stderr
+    note = f"rows of {path} that are not in {files / 'poor/scores.csv'}: 5"
+    assert note in json.loads((files / "out/comparison.json").read_text())["notes"]
+    assert note in done.stdout
+
+
 @pytest.mark.parametrize(
     ("names", "flags", "message"),
     [

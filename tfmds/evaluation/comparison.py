@@ -1,6 +1,7 @@
 """Comparison: which of two detectors ranks the same videos better, and how surely."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,7 @@ def compare(
     levels: tuple[float, float] | None = None,
     num_draws: int = 1000,
     seed: int = 0,
+    notes: Sequence[str] = (),
 ) -> Comparison:
     """Compares two detectors on the videos of a split that both scored.
 
@@ -185,6 +187,7 @@ def compare(
         these very videos.
       num_draws: Draws of the bootstrap over groups.
       seed: Of the bootstrap.
+      notes: What is to be known of how the scores were read.
 
     Raises:
       InputError: A video has two labels, too few videos are in common, or one has not
@@ -254,7 +257,7 @@ def compare(
         ),
         delong=delong(values[0], values[1], fake),
         rank_correlation=_rank_correlation(*values),
-        notes=tuple(_notes(names, auc, left_out, num_groups, len(a))),
+        notes=(*notes, *_notes(names, auc, left_out, num_groups, len(a))),
     )
 
 

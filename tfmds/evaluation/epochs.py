@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from etils import epath
@@ -99,6 +99,7 @@ def read(
     folder: os.PathLike | str,
     split: str,
     *,
+    only: Collection[int] | None = None,
     score: str = scores.MDS,
     num_draws: int = 1000,
     seed: int = 0,
@@ -108,6 +109,7 @@ def read(
     Args:
       folder: RUN/validation of tfmds.train, or scores made from kept checkpoints.
       split: Which split they are of.
+      only: Which epochs; the folder may hold others, of another run.
       score: Which score of the videos, one of `scores.MEASURED`.
       num_draws: Draws of the bootstrap over groups.
       seed: Of the bootstrap, the same groups for each epoch.
@@ -119,7 +121,8 @@ def read(
     found = {}
     if folder.is_dir():
         for path in folder.iterdir():
-            if match := _FILE.fullmatch(path.name):
+            match = _FILE.fullmatch(path.name)
+            if match and (only is None or int(match[1]) in only):
                 found[int(match[1])] = path
     if not found:
         raise InputError(

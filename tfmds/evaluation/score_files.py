@@ -86,8 +86,7 @@ def read(
             f" {','.join(_LABEL_COLUMNS)}"
         )
     videos, unknown = read_foreign(path, read_labels(labels))
-    notes = [f"rows of {path} that are not in {labels}: {unknown}"] if unknown else []
-    return videos, None, notes
+    return videos, None, notes_of_unknown(path, labels, unknown)
 
 
 def read_videos(path: os.PathLike | str) -> VideoScores:
@@ -209,6 +208,13 @@ def read_foreign(
         ),
         int((~known).sum()),
     )
+
+
+def notes_of_unknown(
+    path: os.PathLike | str, labels: os.PathLike | str, unknown: int
+) -> list[str]:
+    """What a reader should know of the rows that `read_foreign` could not place."""
+    return [f"rows of {path} that are not in {labels}: {unknown}"] if unknown else []
 
 
 def read_chunks(path: os.PathLike | str, videos: VideoScores) -> ChunkScores:

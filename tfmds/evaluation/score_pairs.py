@@ -8,8 +8,13 @@ from tfmds.common.errors import InputError
 from tfmds.evaluation import score_files, scores, thresholds
 
 
-def read(first: str, second: str) -> tuple[scores.VideoScores, scores.VideoScores]:
+def read(
+    first: str, second: str
+) -> tuple[scores.VideoScores, scores.VideoScores, list[str]]:
     """Reads both; one may be another detector's, labelled by the other.
+
+    Returns:
+      Both, and what is to be known of how they were read.
 
     Raises:
       InputError: One cannot be read, or neither says what the videos are.
@@ -22,11 +27,13 @@ def read(first: str, second: str) -> tuple[scores.VideoScores, scores.VideoScore
         )
     if foreign[0]:
         known = score_files.read_videos(second)
-        return score_files.read_foreign(first, known)[0], known
+        found, unknown = score_files.read_foreign(first, known)
+        return found, known, score_files.notes_of_unknown(first, second, unknown)
     known = score_files.read_videos(first)
     if foreign[1]:
-        return known, score_files.read_foreign(second, known)[0]
-    return known, score_files.read_videos(second)
+        found, unknown = score_files.read_foreign(second, known)
+        return known, found, score_files.notes_of_unknown(second, first, unknown)
+    return known, score_files.read_videos(second), []
 
 
 def check_scores(names: Sequence[str]) -> None:

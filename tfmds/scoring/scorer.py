@@ -167,7 +167,7 @@ def score_epochs(
     split: str,
     output_dir: os.PathLike | str,
     score: str = scores.MDS,
-) -> None:
+) -> list[int]:
     """Writes `epoch-0001.csv`, ... for each epoch of a run whose checkpoint is kept.
 
     Args:
@@ -176,6 +176,9 @@ def score_epochs(
       split: Which split to score.
       output_dir: Made where it does not exist.
       score: As for `score_data_set`.
+
+    Returns:
+      The epochs.
 
     Raises:
       InputError: There is no such checkpoint, or the data set cannot be used.
@@ -189,6 +192,7 @@ def score_epochs(
     for epoch, step in ends.items():
         videos, _ = _score(run, data_dir, [split], step=step, score=score)
         score_files.write_videos(folder / epochs.file_name(epoch), videos)
+    return list(ends)
 
 
 def _score(
