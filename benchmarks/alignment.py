@@ -341,7 +341,7 @@ def video_scores(some: list[Case]) -> scores.VideoScores:
     """The score as it is, as a table of videos."""
     rows = []
     for own, swaps, shifts in some:
-        kinds = [("", [own]), ("voice_swap", swaps), ("voice_shift", shifts)]
+        kinds = [("", [own]), (spec.SWAP, swaps), (spec.SHIFT, shifts)]
         for kind, some in kinds:
             for number, voiced in enumerate(some):
                 name = f"{own.name}+{kind}{number}" if kind else own.name

@@ -2,7 +2,7 @@
 
     python -m benchmarks.export_formats --model=RUN
 
-Needs the packages of `pip install 'tfmds[test]'`. Each format is loaded in a process of
+Needs the packages of `pip install -e '.[test]'`. Each format is loaded in a process of
 its own. Seconds are CPU seconds of all threads, the least of several rounds over the
 same chunks, since other programs disturb those of a clock more; the last column tells
 those, too. The SavedModel cuts the region out and scales it itself, the others get

@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks import judging, starter
 from benchmarks.starter import StarterConfig, run
+from tfmds import spec
 from tfmds.common import app, flags
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
@@ -245,7 +246,7 @@ def cells(
 ) -> str:
     """A part's figures, and by how much those of pieces are above the recipe's."""
     pieces = f"{_PIECE_SECONDS} s"
-    kinds = ("voice_swap", "voice_shift")
+    kinds = (spec.SWAP, spec.SHIFT)
     figures = [found[name][k].auc(ALIGNED) for name in ("whole", pieces) for k in kinds]
     above = [found[pieces][k].auc(ALIGNED, as_it_is[pieces][k]) for k in kinds]
     # Three digits: differences are small.

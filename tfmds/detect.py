@@ -56,7 +56,7 @@ def main(config: DetectConfig) -> int:
         rows = {
             "command": app.this_command(),
             "model": f"{model} ({info.model_id})",
-            "versions": provenance.versions("tensorflow", "mtcnn", "av"),
+            "versions": provenance.versions("tensorflow", "onnxruntime", "mtcnn", "av"),
         }
         report = VideoReport(config.report, rows)
     for judgement in session.judge(todo, load, info, config):

@@ -20,6 +20,9 @@ PICTURE = "picture"
 SOUND = "sound"
 BOTH = "both"
 FORGED = (PICTURE, SOUND, BOTH)
+# Manipulations of mismatches: a real picture with the voice of somebody else, and with
+# its own from another moment.
+SWAP, SHIFT = "voice_swap", "voice_shift"
 # The streams of the network, each with what it sees of a video.
 STREAMS = {"visual": PICTURE, "audio": SOUND}
 # By whose truth a head of the network was trained: its own stream's, or the video's.

@@ -212,7 +212,7 @@ class TestByTheAlignedScore:
             -1.0,
             score="aligned",
             interval=(-100.0, 100.0),
-            calibration=Calibration(1.0, 0.0),
+            calibration=Calibration("logistic", 1.0, 0.0),
         )
         moving = dataclasses.replace(self.judge(None), threshold=calibrated)
         assert moving.fake_probability is not None
@@ -220,6 +220,44 @@ class TestByTheAlignedScore:
         still = self.with_motion(moving, 0.1)
         assert still.fake_probability is None
         assert not still.is_borderline
+
+    def test_less_than_the_threshold_knows_is_told(self):
+        threshold = Threshold(
+            -1.0,
+            score="aligned",
+            calibration=Calibration("logistic", 1.0, 0.0),
+            quantiles={"real": (-9.0, -1.0), "fake": (-1.0, 1.0)},
+            shortest_seconds=4.0,
+        )
+        long, short = (
+            dataclasses.replace(self.judge(0.08, seconds=s), threshold=threshold)
+            for s in (4.0, 3.0)
+        )
+        assert long.fake_probability < 0.1
+        assert long.shares["fake"] == 0
+        assert "Only" not in long.explanation
+        assert short.verdict == long.verdict == "real"
+        assert "Only 3.0 s could be compared" in short.explanation
+        assert "4 s and more" in short.explanation
+        assert short.fake_probability is None
+        assert short.shares is None
+
+    @pytest.mark.parametrize(
+        ("tau", "verdict"), [(-1.0, "fake"), (5.0, "real"), (2.0, "real")]
+    )
+    def test_a_verdict_that_its_probability_speaks_against_is_borderline(
+        self, tau, verdict
+    ):
+        value = self.judge(None).value
+        assert -1 < value < 2
+        # One half at the score 2.
+        threshold = Threshold(
+            tau, score="aligned", calibration=Calibration("logistic", 1.0, -2.0)
+        )
+        found = dataclasses.replace(self.judge(None), threshold=threshold)
+        assert found.verdict == verdict
+        assert found.fake_probability < 0.5
+        assert found.is_borderline == (verdict == "fake")
 
     def test_faces_that_were_left_out_are_not_said_to_have_been_heard(self):
         skipped = (SkippedTrack(0.0, 5.0, "face 2, it was not chosen (--tracks)"),)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from tests.evaluation import samples
+from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.evaluation import criteria, thresholds
 
@@ -251,3 +253,22 @@ def test_drift_is_seen_and_not_imagined():
     elsewhere.mds[:] += np.where(elsewhere.label == 1, 0.3, 0)
     (note,) = chosen.drift(elsewhere)
     assert "real videos is elsewhere" in note
+
+
+def test_a_threshold_knows_what_it_was_chosen_on(tmp_path):
+    videos, _ = samples.tables(groups=8)
+    chosen = thresholds.select(videos, "validation", num_draws=20)
+    used = videos.select((videos.split == "validation") & videos.scored)
+    fakes = used.manipulation[used.label == spec.FAKE].tolist()
+    assert chosen.manipulations == {kind: fakes.count(kind) for kind in set(fakes)}
+    assert not chosen.is_of_mismatches
+    lengths = np.arange(len(videos)) + 3.5
+    longer = dataclasses.replace(videos, seconds=lengths)
+    chosen = thresholds.select(longer, "validation", num_draws=20)
+    inside = (videos.split == "validation") & videos.scored
+    assert chosen.shortest_seconds == lengths[inside].min()
+    thresholds.write(tmp_path / thresholds.FILE, chosen)
+    assert thresholds.read(tmp_path / thresholds.FILE) == chosen
+    unknown = dataclasses.replace(videos, seconds=np.full(len(videos), np.nan))
+    chosen = thresholds.select(unknown, "validation", num_draws=20)
+    assert chosen.shortest_seconds is None

@@ -1,3 +1,4 @@
+import dataclasses
 import html.parser
 import re
 import shutil
@@ -183,6 +184,34 @@ def test_a_face_that_was_left_out_is_not_said_to_have_been_out_of_view():
     page = Text(video_page.video_page(nobody)).text
     assert "none of the chosen numbers" in page
     assert "No face was in view" not in page
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_so"),
+    [
+        ({"voice_swap": 5, "voice_shift": 2}, True),
+        ({"voice_swap": 5, "face_swap": 1}, False),
+        ({}, False),
+    ],
+)
+def test_a_probability_is_named_by_the_fakes_that_it_is_of(kinds, is_so):
+    found = judged()
+    found = dataclasses.replace(
+        found, threshold=dataclasses.replace(found.threshold, manipulations=kinds)
+    )
+    page = Text(video_page.video_page(found)).text
+    assert ("probability of another or a shifted voice" in page) == is_so
+    assert ("probability of fake" in page) != is_so
+
+
+def test_a_verdict_that_the_probability_speaks_against_is_explained():
+    found = judged()
+    low = dataclasses.replace(found.threshold, value=found.mds - 0.1, interval=None)
+    curve = dataclasses.replace(low.calibration, intercept=-99.0)
+    low = dataclasses.replace(low, calibration=curve)
+    page = Text(video_page.video_page(dataclasses.replace(found, threshold=low))).text
+    assert "Borderline" in page
+    assert "where few fakes are missed" in page
 
 
 def test_an_index_of_very_many_lists_fakes_first(monkeypatch):

@@ -245,7 +245,8 @@ class VideoJudgement:
         """The verdict in words, and what the streams look like by themselves."""
         if self.status != spec.OK:
             return f"This video could not be judged: {self.reason or self.status}."
-        return f"{self._verdict_in_words} {self.streams_in_words}".rstrip()
+        said = (self._verdict_in_words, self._length_in_words, self.streams_in_words)
+        return " ".join(filter(None, said))
 
     @property
     def _verdict_in_words(self) -> str:
@@ -283,14 +284,42 @@ class VideoJudgement:
         return f"The voice fits no {mouth}, not at any offset that is usual."
 
     @property
+    def seconds_compared(self) -> float:
+        """What the score is of: seconds of a mouth with its voice."""
+        if scores.ALIGNED in self.threshold.made_of:
+            return self.whole.seconds
+        return self.seconds_scored
+
+    @property
+    def is_short(self) -> bool:
+        """Whether less was compared than of any video the threshold was chosen on.
+
+        By a second or more: of a video only whole seconds are looked at.
+        """
+        shortest = self.threshold.shortest_seconds
+        return shortest is not None and self.seconds_compared <= shortest - 1
+
+    @property
+    def _length_in_words(self) -> str:
+        if self.verdict == CANNOT_TELL or not self.is_short:
+            return ""
+        return (
+            f"Only {self.seconds_compared:.1f} s could be compared; the threshold was"
+            f" chosen on videos of {self.threshold.shortest_seconds:g} s and more, and"
+            " errs more often on shorter ones."
+        )
+
+    @property
     def fake_probability(self) -> float | None:
         """Calibrated; as if real and fake were equally likely beforehand.
 
-        None where nothing can be told, or the threshold has no calibration.
+        None where nothing can be told, the threshold has no calibration, or the video
+        is shorter than those that this is of.
         """
-        if self.verdict == CANNOT_TELL or self.threshold.calibration is None:
+        calibration = self.threshold.calibration
+        if self.verdict == CANNOT_TELL or self.is_short or calibration is None:
             return None
-        return float(self.threshold.calibration(np.asarray(self.value)))
+        return float(calibration(np.asarray(self.value)))
 
     @property
     def shares(self) -> dict[str, float] | None:
@@ -298,10 +327,12 @@ class VideoJudgement:
 
         `real` is the share of the real ones whose score is at least as high, `fake`
         that of the fake ones whose score is at most as high; None where the threshold
-        does not remember them.
+        does not remember them, or the video is shorter than they are.
         """
         quantiles = self.threshold.quantiles
-        if self.value is None or not all(quantiles.get(w) for w in ("real", "fake")):
+        if self.value is None or self.is_short:
+            return None
+        if not all(quantiles.get(w) for w in ("real", "fake")):
             return None
         below = {
             word: float(np.interp(self.value, quantiles[word], np.linspace(0, 1, n)))
@@ -312,12 +343,25 @@ class VideoJudgement:
 
     @property
     def is_borderline(self) -> bool:
-        """Whether other validation videos might have turned the verdict."""
-        interval, value = self.threshold.interval, self.value
-        if self.verdict == CANNOT_TELL or interval is None or value is None:
+        """Whether the verdict might have been another one.
+
+        Where other validation videos might have turned it, or its threshold, which may
+        aim at few errors of one kind, says otherwise than the probability.
+        """
+        if self.value is None or self.verdict == CANNOT_TELL:
             return False
-        low, high = interval
-        return low <= value <= high
+        interval = self.threshold.interval
+        if interval is not None and interval[0] <= self.value <= interval[1]:
+            return True
+        return self.leans_elsewhere
+
+    @property
+    def leans_elsewhere(self) -> bool:
+        """Whether the probability is on the other side of one half than the verdict."""
+        probability = self.fake_probability
+        if probability is None or self.verdict not in (REAL_VERDICT, FAKE_VERDICT):
+            return False
+        return (probability >= 0.5) != (self.verdict == FAKE_VERDICT)
 
     def speaks(self, track: int) -> bool | None:
         """Whether a face says what is heard.
@@ -569,10 +613,12 @@ class VideoJudgement:
 
     def _track_to_json(self, track: int) -> dict[str, Any]:
         alone = self.of_track(track)
+        speaks = self.speaks(track)
         return {
             "track": track,
-            "speaks": self.speaks(track),
-            "verdict": alone.verdict,
+            "speaks": speaks,
+            # Of who does not speak there is none.
+            "verdict": None if speaks is False else alone.verdict,
             "score": alone.score,
             "mds": alone.mds,
             **_alignment_to_json(alone.whole),

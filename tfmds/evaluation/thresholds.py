@@ -1,5 +1,6 @@
 """Thresholds: where a score is called fake, how that was chosen, and threshold.json."""
 
+import collections
 import dataclasses
 import os
 from collections.abc import Callable
@@ -41,6 +42,9 @@ class Threshold:
       target: The rate that the criterion aimed at, where it has one.
       split: The split it was chosen on, never test.
       counts: Reals, fakes and groups it was chosen on.
+      manipulations: How many of these fakes there were of each kind.
+      shortest_seconds: Length of the shortest video it was chosen on, None where that
+        is not known.
       interval: 95 % interval of `value` by bootstrap over groups.
       false_positive_rate: Share of the reals of that split that it calls fake.
       recall: Share of the fakes of that split that it calls fake.
@@ -62,6 +66,8 @@ class Threshold:
     target: float | None = None
     split: str = ""
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    manipulations: dict[str, int] = dataclasses.field(default_factory=dict)
+    shortest_seconds: float | None = None
     interval: tuple[float, float] | None = None
     false_positive_rate: Estimate = Estimate(None)
     recall: Estimate = Estimate(None)
@@ -78,6 +84,14 @@ class Threshold:
     def made_of(self) -> tuple[str, ...]:
         """Scores that must be measured of a video that is judged by it."""
         return self.fusion.names if self.fusion else (self.score,)
+
+    @property
+    def is_of_mismatches(self) -> bool:
+        """Whether its fakes were real pictures with other voices or shifted ones."""
+        return bool(self.manipulations) and set(self.manipulations) <= {
+            spec.SWAP,
+            spec.SHIFT,
+        }
 
     @property
     def summary(self) -> str:
@@ -132,6 +146,8 @@ class Threshold:
             "target": self.target,
             "split": self.split,
             "counts": self.counts,
+            "manipulations": self.manipulations,
+            "shortest_seconds": self.shortest_seconds,
             "false_positive_rate": self.false_positive_rate.to_json(),
             "recall": self.recall.to_json(),
             "scores_digest": self.scores_digest,
@@ -294,6 +310,9 @@ def select(
     value = choose(real, fake, **options)
     bootstrap = Bootstrap.draw(num_groups, num_draws, seed)
     rates = dict(metrics.evaluate(sample, threshold=value, bootstrap=bootstrap))
+    kinds = collections.Counter(videos.manipulation[sample.fake].tolist())
+    # Of tables of before, and of other detectors, it is not known.
+    known_seconds = videos.seconds[videos.seconds > 0]
     return Threshold(
         value=value,
         score=score,
@@ -301,6 +320,8 @@ def select(
         target=target,
         split=split,
         counts={"real": len(real), "fake": len(fake), "groups": num_groups},
+        manipulations=dict(sorted(kinds.items())),
+        shortest_seconds=float(known_seconds.min()) if len(known_seconds) else None,
         interval=_interval(sample, bootstrap, lambda r, f: choose(r, f, **options)),
         false_positive_rate=rates["false_positive_rate"],
         recall=rates["recall"],

@@ -22,9 +22,6 @@ from tfmds.models.config import TwoStreamConfig
 from tfmds.scoring import lag_scores, scorer
 from tfmds.scoring.lag_scores import LagScores, Spoken
 
-SWAP = "voice_swap"
-SHIFT = "voice_shift"
-
 # Between the starts of a track's chunks, and so how far a voice is shifted.
 HOP_SECONDS = 0.5
 # The same in whole hops of the lags, for the aligned score.
@@ -165,11 +162,11 @@ def score_tracks(
         others = [other for other in tracks if other.row != track.row]
         if others:
             other = others[rng.integers(len(others))]
-            add(track, SWAP, *track.with_voice(other.heard), other=other)
+            add(track, spec.SWAP, *track.with_voice(other.heard), other=other)
         if shifted := track.shifted():
             # The voice half a second early, that is, later ones at a time; and late.
             shift = (-_LAG_SHIFT, _LAG_SHIFT)[i % 2]
-            add(track, SHIFT, *shifted[i % 2], shift=shift)
+            add(track, spec.SHIFT, *shifted[i % 2], shift=shift)
     scored = ChunkScores.from_distances(**chunks)
     videos = scorer.video_scores(list(rows.values()), scored)
     if spoken:
