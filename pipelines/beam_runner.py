@@ -84,7 +84,7 @@ def _dask_options(beam_arguments: Sequence[str]) -> PipelineOptions:
         from apache_beam.runners.dask.dask_runner import DaskOptions, DaskRunner
     except ImportError as e:
         raise InputError(
-            f"--runner=DaskRunner: {e}. Install it with pip install 'tfmds[dask]'."
+            f"--runner=DaskRunner: {e}. Install it with pip install -e '.[dask]'."
         ) from e
     options = PipelineOptions(list(beam_arguments))
     # Beam knows this one by its full name only.

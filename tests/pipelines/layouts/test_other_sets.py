@@ -173,6 +173,17 @@ def test_fakeavceleb_as_a_spreadsheet_of_another_country_writes_it(tmp_path):
     assert semicolons == layouts.read("fakeavceleb", tmp_path)
 
 
+def test_people_of_fakeavceleb_who_lent_a_face_are_told(tmp_path):
+    table = tmp_path / "meta_data.csv"
+    table.write_text(FAKEAVCELEB)
+    (note,) = layouts.read("fakeavceleb", tmp_path).notes
+    # The same video twice counts once.
+    assert note.startswith("2 of 4 videos have face or voice of a second person")
+    alone = [r for r in FAKEAVCELEB.splitlines(True) if ",-,-," in r or "source" in r]
+    table.write_text("".join(alone))
+    assert not layouts.read("fakeavceleb", tmp_path).notes
+
+
 def forged(layout, folder):
     return {(v.manipulation, v.forged) for v in layouts.read(layout, folder).videos}
 
@@ -186,7 +197,7 @@ def test_each_set_says_which_stream_is_forged(tmp_path):
         ("", ""),
         ("audio_swap:rtvc", "sound"),
         ("face_swap:fsgan", "picture"),
-        ("face_swap+audio_swap:wav2lip", "both"),
+        ("lip_sync+audio_swap:wav2lip", "both"),
     }
     entries = [
         {**LAVDF[0], "file": f"{picture}{sound}.mp4", "modify_video": picture,
