@@ -4,7 +4,7 @@ r"""Imports a checkpoint of the paper's public PyTorch code as a run of tfmds.
         --calibrate_on=DATA --output=RUN
 
 The run is used as any other, with tfmds.evaluate, tfmds.select_threshold and
-tfmds.export. Needs PyTorch: pip install 'tfmds[torch]'.
+tfmds.export. Needs PyTorch: pip install -e '.[torch]'.
 
 The visual batch norms of that code keep no running statistics. With --calibrate_on they
 are measured on training chunks of a data set, and a video's score is its own. Without,

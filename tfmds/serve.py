@@ -6,7 +6,7 @@
 
 Then open http://localhost:8501. It judges by the model that comes with the package, or
 with --model by another, and answers requests as TensorFlow Serving does (:predict,
-docs/export_and_serving.md). Needs the packages of `pip install 'tfmds[serve]'`. It can
+docs/export_and_serving.md). Needs the packages of `pip install -e '.[serve]'`. It can
 be reached from this machine only, unless --host says otherwise; then give --token and
 put a server with TLS in front. What is over a limit gets the HTTP status that its flag
 names.
@@ -57,7 +57,7 @@ def main(config: ServeConfig, serving: ServingConfig) -> None:
         from tfmds.serving.service import create_app
     except ModuleNotFoundError as e:
         raise InputError(
-            f"the service needs the package {e.name}: pip install 'tfmds[serve]'"
+            f"the service needs the package {e.name}: pip install -e '.[serve]'"
         ) from e
     host = f"[{config.host}]" if ":" in config.host else config.host
     serving = dataclasses.replace(

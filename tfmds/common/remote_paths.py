@@ -68,7 +68,7 @@ def _check(path: str, scheme: str, rest: str) -> None:
         raise InputError(
             f"{path}: {scheme}:// needs tensorflow-io, whose last release goes with"
             f" TensorFlow 2.16; here is {version}. Install both into an environment of"
-            " its own: pip install 'tfmds[io]'"
+            " its own: pip install -e '.[io]'"
         )
 
 

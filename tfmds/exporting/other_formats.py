@@ -29,7 +29,7 @@ def check(export_format: str) -> None:
         if importlib.util.find_spec(package) is None:
             raise InputError(
                 f"the format {export_format} needs the package {package}; install it"
-                f" with pip install 'tfmds[{export_format}]'"
+                f" with pip install -e '.[{export_format}]'"
             )
     version = tuple(int(part) for part in keras.__version__.split(".")[:2])
     if version < _LEAST_KERAS:

@@ -92,7 +92,7 @@ def read(path: os.PathLike | str) -> Checkpoint:
     except ImportError as e:
         raise InputError(
             "reading a PyTorch checkpoint needs PyTorch, which is not installed; run"
-            " pip install 'tfmds[torch]'"
+            " pip install -e '.[torch]'"
         ) from e
     path = os.fspath(path)
     if not os.path.isfile(path):
