@@ -214,6 +214,16 @@ def test_a_verdict_that_the_probability_speaks_against_is_explained():
     assert "where few fakes are missed" in page
 
 
+def test_seconds_that_do_not_fit_in_a_video_that_does_are_counted():
+    found = judged()
+    higher = dataclasses.replace(found.threshold, value=0.65)
+    found = dataclasses.replace(found, threshold=higher)
+    assert found.verdict == "real"
+    page = Text(video_page.video_page(found)).text
+    assert "2 seconds of 6 seconds reach the threshold all the same" in page
+    assert "(0:04 to 0:06)" in page
+
+
 def test_an_index_of_very_many_lists_fakes_first(monkeypatch):
     monkeypatch.setattr(video_page, "_MAX_LISTED", 3)
     mute = VideoJudgement("mute.mp4", "no_audio", thresholds.Threshold(0.5))
