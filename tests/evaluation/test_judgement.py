@@ -259,6 +259,16 @@ class TestByTheAlignedScore:
         assert found.fake_probability < 0.5
         assert found.is_borderline == (verdict == "fake")
 
+    def test_a_video_that_is_as_likely_another_voice_barely_fits(self):
+        curve = Calibration("logistic", 1.0, 99.0)
+        threshold = Threshold(-1.0, score="aligned", calibration=curve)
+        sure = self.judge(0.08)
+        assert sure.explanation.startswith("Mouth and voice fit.")
+        found = dataclasses.replace(sure, threshold=threshold)
+        assert found.verdict == "real"
+        assert found.is_borderline
+        assert found.explanation.startswith("Mouth and voice barely fit.")
+
     def test_faces_that_were_left_out_are_not_said_to_have_been_heard(self):
         skipped = (SkippedTrack(0.0, 5.0, "face 2, it was not chosen (--tracks)"),)
         found = dataclasses.replace(self.judge(None), skipped_tracks=skipped)

@@ -279,7 +279,8 @@ class VideoJudgement:
         if self.verdict == OUT_OF_STEP:
             return f"{step}; once that is taken out, mouth and voice fit."
         if self.verdict == REAL_VERDICT:
-            return f"Mouth and voice fit. {step}." if step else "Mouth and voice fit."
+            fit = f"Mouth and voice {'barely ' if self.is_borderline else ''}fit."
+            return f"{fit} {step}." if step else fit
         mouth = "mouth that was looked at" if self.skipped_tracks else "mouth in view"
         return f"The voice fits no {mouth}, not at any offset that is usual."
 
@@ -326,11 +327,12 @@ class VideoJudgement:
         """How usual the score is among the videos that the threshold was chosen on.
 
         `real` is the share of the real ones whose score is at least as high, `fake`
-        that of the fake ones whose score is at most as high; None where the threshold
-        does not remember them, or the video is shorter than they are.
+        that of the fake ones whose score is at most as high; None where nothing can be
+        told, the threshold does not remember them, or the video is shorter than they
+        are.
         """
         quantiles = self.threshold.quantiles
-        if self.value is None or self.is_short:
+        if self.value is None or self.verdict == CANNOT_TELL or self.is_short:
             return None
         if not all(quantiles.get(w) for w in ("real", "fake")):
             return None
