@@ -20,7 +20,7 @@ def registered():
 )
 @pytest.mark.parametrize("scheme", ["s3", "az", "hdfs"])
 def test_without_tensorflow_io_the_extra_is_named(scheme):
-    with pytest.raises(InputError, match=r"needs tensorflow-io.*'tfmds\[io\]'"):
+    with pytest.raises(InputError, match=r"needs tensorflow-io.*-e '.\[io\]'"):
         DataSet.load(f"{scheme}://name/data")
 
 
