@@ -90,8 +90,8 @@ def main(config: OffsetsConfig) -> None:
     data_sets.write_videos(data_set.path / data_sets.VIDEOS_FILE, rows)
     low, high = np.quantile(offsets, (0.1, 0.9))
     print(
-        f"{len(offsets)} of {len(found)} training videos have a clear offset, most from"
-        f" {low:+.2f} to {high:+.2f} s around {zero:+.2f} s. Training takes them out."
+        f"{len(offsets)} of {len(found)} training videos have a clear offset, most of"
+        f" {low:+.2f} to {high:+.2f} s about {zero:+.2f}; --sampling=random removes it"
     )
 
 

@@ -23,6 +23,9 @@ from tfmds.data import data_set, manifest, tfds_files
 from tfmds.preprocessing import sources
 from tfmds.preprocessing.config import PreprocessingConfig
 
+# In the folder of a data set that was begun: how it is made.
+_BEGUN = f"{data_set.WORK_DIR}/run.json"
+
 
 def preprocess(
     manifest_path: os.PathLike | str,
@@ -72,15 +75,21 @@ def preprocess(
     # Said at once where there is nothing to wait for.
     with contextlib.suppress(FileNotFoundError):
         _check_same_run(out, run)
+    _check_folder(out)
     job = shards.Job(name, os.fspath(out), os.fspath(root), options, chunk_spec)
     with _clear_where_full(out), files.locked(out, lambda: _say_waiting(out)):
         work = out / data_set.WORK_DIR
         files.clear_removed(out, data_set.WORK_DIR)
         if _check_same_run(out, run):
             files.remove_folder(work)
+            print(
+                f"{out}: made already; no video was read again. Another --output_dir"
+                " makes it anew.",
+                file=sys.stderr,
+            )
             return data_set.DataSet.load(out).videos()
         work.mkdir(parents=True, exist_ok=True)
-        files.write_json(work / "run.json", run)
+        files.write_json(out / _BEGUN, run)
         todo = [shard for shard in plan if not shards.is_finished(job, shard)]
         if todo:
             with (
@@ -117,12 +126,24 @@ def _clear_where_full(out: epath.Path) -> Iterator[None]:
 def _check_files(
     manifest_path: os.PathLike | str, videos: Sequence[manifest.Video]
 ) -> None:
-    some = [manifest.resolve(manifest_path, video) for video in videos[:100]]
-    if not any(sources.exists(path) for path in some):
+    paths = [manifest.resolve(manifest_path, video) for video in videos]
+    if not any(map(sources.exists, paths)):
         raise InputError(
             f"{manifest_path}: none of its videos exists, the first would be"
-            f" {some[0]}. Paths in a manifest are relative to its folder."
+            f" {paths[0]}. Paths in a manifest are relative to its folder."
         )
+
+
+def _check_folder(out: epath.Path) -> None:
+    """Refuses a folder where files would be overwritten that are no data set's."""
+    if (out / data_set.INFO_FILE).exists() or (out / _BEGUN).exists():
+        return
+    for name in (data_set.VIDEOS_FILE, tfds_files.FEATURES_FILE, tfds_files.INFO_FILE):
+        if (out / name).exists():
+            raise InputError(
+                f"{out / name} is no part of a data set and would be overwritten;"
+                " choose another --output_dir"
+            )
 
 
 def _digest(path: os.PathLike | str) -> str:
@@ -132,7 +153,7 @@ def _digest(path: os.PathLike | str) -> str:
 def _check_same_run(out: epath.Path, run: dict) -> bool:
     """Whether the data set is whole already; raises where it is another one."""
     info = out / data_set.INFO_FILE
-    begun = out / data_set.WORK_DIR / "run.json"
+    begun = out / _BEGUN
     if info.exists():
         before = data_set.DataSet.load(out).info.get("run", {})
     elif begun.exists():
@@ -144,7 +165,7 @@ def _check_same_run(out: epath.Path, run: dict) -> bool:
     if differing := json_files.differences(before, run):
         raise InputError(
             f"{out} holds a data set that was made otherwise: {'; '.join(differing)}."
-            " Nothing was changed. Choose another --output_dir, or delete this one."
+            " Nothing was changed. Choose another --output_dir."
         )
     return info.exists()
 

@@ -66,6 +66,17 @@ def main(config: VariationConfig) -> None:
         )
     videos = manifest.read_manifest(config.manifest)
     train = [video for video in videos if video.split == "train"]
+    taken = {video.video_id for video in videos}
+    for video in train:
+        for number in range(1, config.copies + 1):
+            name = f"{video.video_id}.{number}"
+            manifest.check_inside(name, config.manifest)
+            if name in taken:
+                raise InputError(
+                    f"{config.manifest} has a video {name} already, which is what a"
+                    f" copy of {video.video_id} is called; vary the manifest of the"
+                    " originals, with more --copies"
+                )
     copies = [
         copy(video, config, number)
         for video in tqdm(train, unit="video")

@@ -19,7 +19,8 @@ class ReproduceConfig(CriterionConfig, CoverageConfig):
     workdir: str = setting(REQUIRED, "Where everything goes.", writes=FOLDER)
     from_step: str | None = setting(
         None,
-        "Take this step and those after it again, done or not.",
+        "Take this step and those after it again, done or not. What is whole in data/"
+        " and run/ is kept; delete it to have it made anew.",
         choices=steps.NAMES,
         flag="from",
     )

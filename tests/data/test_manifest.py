@@ -62,3 +62,20 @@ def test_what_is_forged_is_checked(tmp_path, row, message):
     path.write_text(",".join(manifest.COLUMNS) + f"\n{row}\n")
     with pytest.raises(InputError, match=message):
         manifest.read_manifest(path)
+
+
+def test_periods_of_any_size_are_read_back(tmp_path):
+    periods = ((0.00002, 0.4), (12345.678901, 12345.7))
+    video = Video("a", "a.mp4", "fake", "train", "g", "x", periods)
+    nothing = Video("b", "b.mp4", "fake", "train", "g", "x", ((1.0, 1.0000001),))
+    manifest.write_manifest(tmp_path / "m.csv", [video, nothing])
+    read = manifest.read_manifest(tmp_path / "m.csv")
+    assert read[0] == video
+    assert read[1].fake_periods == ((1.0, 1.000001),)
+
+
+def test_a_name_that_is_no_text_is_refused_and_nothing_is_written(tmp_path):
+    video = Video("a", "caf\udce9.mp4", "real", "train", "g")
+    with pytest.raises(InputError, match=r"caf.*is no UTF-8"):
+        manifest.write_manifest(tmp_path / "m.csv", [video])
+    assert not list(tmp_path.iterdir())

@@ -513,3 +513,24 @@ def test_a_second_preprocess_waits_for_the_first_and_takes_what_it_made(
     thread.join()
     assert results == [data_set.DataSet.load(made).videos()]
     assert contents(out) == contents(made)
+
+
+def test_a_table_of_the_users_is_not_overwritten(tmp_path):
+    # Named as the results of a data set are, and beside the videos.
+    table = tmp_path / data_set.VIDEOS_FILE
+    (tmp_path / "a.mp4").write_text("no video")
+    manifest.write_manifest(table, [manifest.Video("a", "a.mp4", "real", "train", "g")])
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=r"videos\.csv is no part of a data set"):
+        record_files.preprocess(table, tmp_path, "demo", 1, beam_arguments=HERE)
+    assert contents(tmp_path) == before
+
+
+def test_a_set_of_which_only_the_last_part_is_there_is_taken(tmp_path):
+    rows = [
+        manifest.Video(f"v{i}", f"v{i}.mp4", "real", "train", "g") for i in range(120)
+    ]
+    with pytest.raises(InputError, match="none of its videos exists"):
+        record_files._check_files(tmp_path / "manifest.csv", rows)
+    (tmp_path / "v119.mp4").touch()
+    record_files._check_files(tmp_path / "manifest.csv", rows)

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines import variants
 from tests import media
-from tests.conftest import run_program
+from tests.conftest import assert_refused, run_program
 from tfmds.data import manifest
 from tfmds.data.manifest import Video
 
@@ -86,5 +86,12 @@ def test_copies_of_training_videos_join_the_manifest_and_are_made_once(video, tm
     copies = [manifest.resolve(tmp_path / "varied.csv", v) for v in varied[3:]]
     contents = [copy.read_bytes() for copy in copies]
     assert contents[0] != contents[1]
+    again = run_program(
+        "pipelines.vary",
+        f"--manifest={tmp_path / 'varied.csv'}",
+        f"--output={tmp_path / 'more.csv'}",
+    )
+    assert_refused(again, "has a video a.1 already")
+    assert not (tmp_path / "more").exists()
     run_program("pipelines.vary", *words)
     assert [copy.read_bytes() for copy in copies] == contents

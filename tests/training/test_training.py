@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -220,3 +221,22 @@ def test_a_data_set_of_another_spec_is_refused_with_both_values(run_dir, tmp_pat
 def test_a_recipe_that_cannot_be_is_refused_by_name(field):
     with pytest.raises(InputError, match=field):
         TrainingConfig(**{field: "magic"})
+
+
+def test_a_second_training_of_a_run_waits_for_the_first(tmp_path, capsys):
+    entered = threading.Event()
+
+    def second() -> None:
+        with run._alone(tmp_path, is_chief=True):
+            entered.set()
+
+    thread = threading.Thread(target=second)
+    with run._alone(tmp_path, is_chief=True):
+        thread.start()
+        assert not entered.wait(0.5)
+        # Other workers of the same training do not wait.
+        with run._alone(tmp_path, is_chief=False):
+            pass
+    assert entered.wait(60)
+    thread.join()
+    assert capsys.readouterr().out.count("another tfmds.train is at it") == 1

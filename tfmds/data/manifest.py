@@ -58,12 +58,34 @@ def parse_periods(text: str) -> tuple[Period, ...]:
 
 
 def format_periods(periods: Iterable[Period]) -> str:
-    """The inverse of `parse_periods`."""
-    return ";".join(f"{start:g}-{end:g}" for start, end in periods)
+    """The inverse of `parse_periods`, to a microsecond."""
+    # None rounds to nothing: no periods mean that all of a fake is forged.
+    return ";".join(
+        f"{_seconds(start)}-{_seconds(max(end, start + 1e-6))}"
+        for start, end in periods
+    )
+
+
+def _seconds(value: float) -> str:
+    # Without an exponent, whose minus would part it.
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def write_manifest(path: os.PathLike | str, videos: Iterable[Video]) -> None:
-    """Writes the table as CSV, whole or not at all."""
+    """Writes the table as CSV, whole or not at all.
+
+    Raises:
+      InputError: A name is no text; names it.
+    """
+    videos = list(videos)
+    for video in videos:
+        try:
+            f"{video.video_id}{video.path}{video.group}".encode()
+        except UnicodeEncodeError as e:
+            raise InputError(
+                f"the name of {video.path!r} is no UTF-8, and cannot be written into"
+                f" {path}; rename the file"
+            ) from e
     with files.writing(path) as f:
         writer = csv.DictWriter(f, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -1,5 +1,6 @@
 """Training: a data set of track records and a recipe become a run with checkpoints."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -11,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tfmds import spec
-from tfmds.common import flags, json_files
+from tfmds.common import files, flags, json_files
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity, self_blending
 from tfmds.data.config import BatchConfig
@@ -79,88 +80,109 @@ def train(
         "data_digest": _digest([data_set.info, offsets] if offsets else data_set.info),
     }
     is_chief = strategies.is_chief(strategy)
-    _claim(workdir, config, is_chief)
-    keras.utils.set_random_seed(recipe.seed)
-    keras.mixed_precision.set_global_policy(recipe.precision)
+    with _alone(workdir, is_chief):
+        _claim(workdir, config, is_chief)
+        keras.utils.set_random_seed(recipe.seed)
+        keras.mixed_precision.set_global_policy(recipe.precision)
 
-    in_epoch = round(sum(counts["label"]))
-    steps_per_epoch = recipe.steps_per_epoch or max(1, in_epoch // batch.size)
-    with strategy.scope():
-        model = with_pairwise_distance(two_stream(model_config, data_set.spec))
-        model.compile(_optimizer(recipe, steps_per_epoch))
-        model.optimizer.build(model.trainable_variables)
-    if is_chief:
-        checkpoints.clear_interrupted(workdir)
-    state = checkpoints.latest_state(workdir) or checkpoints.State()
-    if state.step:
-        checkpoints.restore(workdir, model, state)
-    step.place_dropout(model, state.step)
+        in_epoch = round(sum(counts["label"]))
+        steps_per_epoch = recipe.steps_per_epoch or max(1, in_epoch // batch.size)
+        with strategy.scope():
+            model = with_pairwise_distance(two_stream(model_config, data_set.spec))
+            model.compile(_optimizer(recipe, steps_per_epoch))
+            model.optimizer.build(model.trainable_variables)
+        if is_chief:
+            checkpoints.clear_interrupted(workdir)
+        state = checkpoints.latest_state(workdir) or checkpoints.State()
+        if state.step:
+            checkpoints.restore(workdir, model, state)
+        step.place_dropout(model, state.step)
 
-    view = model_config.view
-    shards = data_set.shard_files("train")
+        view = model_config.view
+        shards = data_set.shard_files("train")
 
-    def batches(epoch: int, first_step: int) -> Iterator[Any]:
-        return iter(
-            strategy.distribute_datasets_from_function(
-                lambda context: input_pipeline.training_dataset(
-                    shards,
-                    data_set.spec,
-                    view,
-                    batch,
-                    recipe.seed,
-                    epoch,
-                    first_step,
-                    context,
-                    running.data_service_address,
-                    offsets,
+        def batches(epoch: int, first_step: int) -> Iterator[Any]:
+            return iter(
+                strategy.distribute_datasets_from_function(
+                    lambda context: input_pipeline.training_dataset(
+                        shards,
+                        data_set.spec,
+                        view,
+                        batch,
+                        recipe.seed,
+                        epoch,
+                        first_step,
+                        context,
+                        running.data_service_address,
+                        offsets,
+                    )
                 )
             )
-        )
 
-    validation = Validation(
-        data_set,
-        view,
-        batch.size,
-        model,
-        recipe.best_by,
-        recipe.trained_heads,
-    )
-    if is_chief and (why := validation.without_auc):
-        instead = (
-            "checkpoints are compared by the AUC of mismatched voices where it has real"
-            " videos, else by the training loss"
-            if recipe.trains_distance
-            else "a trained head's AUC on its own stream compares checkpoints where it"
-            " can be had, else the last one is used"
+        validation = Validation(
+            data_set,
+            view,
+            batch.size,
+            model,
+            recipe.best_by,
+            recipe.trained_heads,
         )
-        print(f"warning: {why}, so no AUC can be had: {instead}", flush=True)
-    if is_chief:
-        slow = strategies.why_slow(recipe.precision)
-        for note in (*stream_labels.notes(recipe, counts), *filter(None, [slow])):
-            print(f"warning: {note}", flush=True)
-    loop = Loop(
-        workdir=workdir,
-        model=model,
-        train_step=step.make(model, terms(recipe, counts), strategy),
-        validation=validation,
-        board=board.Board(workdir, config, is_chief, running.profile_steps),
-        epochs=recipe.epochs,
-        steps_per_epoch=steps_per_epoch,
-        both_classes=all(counts["label"]),
-        checkpoint_seconds=running.checkpoint_seconds,
-        keep_epochs=running.keep_epochs,
-        is_chief=is_chief,
-        state=state,
-        recipe=recipe,
-    )
-    with integrity.damage_is_named(data_set, ("train", "validation")):
-        return loop.run(batches)
+        if is_chief and (why := validation.without_auc):
+            instead = (
+                "checkpoints are compared by the AUC of mismatched voices where it has"
+                " real videos, else by the training loss"
+                if recipe.trains_distance
+                else "a trained head's AUC on its own stream compares checkpoints where"
+                " it can be had, else the last one is used"
+            )
+            print(f"warning: {why}, so no AUC can be had: {instead}", flush=True)
+        if is_chief:
+            slow = strategies.why_slow(recipe.precision)
+            untaken = _OFFSETS_STAY if offsets and batch.sampling == "grid" else ""
+            notes = (*stream_labels.notes(recipe, counts), slow, untaken)
+            for note in filter(None, notes):
+                print(f"warning: {note}", flush=True)
+        loop = Loop(
+            workdir=workdir,
+            model=model,
+            train_step=step.make(model, terms(recipe, counts), strategy),
+            validation=validation,
+            board=board.Board(workdir, config, is_chief, running.profile_steps),
+            epochs=recipe.epochs,
+            steps_per_epoch=steps_per_epoch,
+            both_classes=all(counts["label"]),
+            checkpoint_seconds=running.checkpoint_seconds,
+            keep_epochs=running.keep_epochs,
+            is_chief=is_chief,
+            state=state,
+            recipe=recipe,
+        )
+        with integrity.damage_is_named(data_set, ("train", "validation")):
+            return loop.run(batches)
+
+
+def _alone(
+    workdir: os.PathLike | str, is_chief: bool
+) -> contextlib.AbstractContextManager[None]:
+    """Keeps another training of this run waiting: each would delete the other's."""
+    if not is_chief:
+        return contextlib.nullcontext()
+
+    def waiting() -> None:
+        print(f"{workdir}: another tfmds.train is at it; waiting", flush=True)
+
+    return files.locked(workdir, waiting)
 
 
 def _digest(value: Any) -> str:
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+
+_OFFSETS_STAY = (
+    "it is known how far the recordings are out of step, and --sampling=grid leaves"
+    " them so; --sampling=random takes it out"
+)
 
 # The flag of each setting of the configuration.
 _FLAGS = {
