@@ -266,7 +266,12 @@ def test_a_threshold_knows_what_it_was_chosen_on(tmp_path):
     longer = dataclasses.replace(videos, seconds=lengths)
     chosen = thresholds.select(longer, "validation", num_draws=20)
     inside = (videos.split == "validation") & videos.scored
-    assert chosen.shortest_seconds == lengths[inside].min()
+    least = np.minimum(lengths, videos.chunks)[inside].min()
+    assert 0 < least < lengths[inside].min()
+    assert chosen.shortest_seconds == least
+    short = dataclasses.replace(videos, seconds=np.full(len(videos), 1.5))
+    chosen = thresholds.select(short, "validation", num_draws=20)
+    assert chosen.shortest_seconds == 1.5
     thresholds.write(tmp_path / thresholds.FILE, chosen)
     assert thresholds.read(tmp_path / thresholds.FILE) == chosen
     unknown = dataclasses.replace(videos, seconds=np.full(len(videos), np.nan))

@@ -43,8 +43,8 @@ class Threshold:
       split: The split it was chosen on, never test.
       counts: Reals, fakes and groups it was chosen on.
       manipulations: How many of these fakes there were of each kind.
-      shortest_seconds: Length of the shortest video it was chosen on, None where that
-        is not known.
+      shortest_seconds: The least that was looked at of a video it was chosen on: its
+        chunks, at most its length; None where that is not known.
       interval: 95 % interval of `value` by bootstrap over groups.
       false_positive_rate: Share of the reals of that split that it calls fake.
       recall: Share of the fakes of that split that it calls fake.
@@ -311,8 +311,10 @@ def select(
     bootstrap = Bootstrap.draw(num_groups, num_draws, seed)
     rates = dict(metrics.evaluate(sample, threshold=value, bootstrap=bootstrap))
     kinds = collections.Counter(videos.manipulation[sample.fake].tolist())
-    # Of tables of before, and of other detectors, it is not known.
-    known_seconds = videos.seconds[videos.seconds > 0]
+    # Chunks may be of several faces, or overlap. Of tables of before, and of other
+    # detectors, it is not known.
+    seconds = np.minimum(videos.seconds, videos.chunks)
+    seconds = seconds[seconds > 0]
     return Threshold(
         value=value,
         score=score,
@@ -321,7 +323,7 @@ def select(
         split=split,
         counts={"real": len(real), "fake": len(fake), "groups": num_groups},
         manipulations=dict(sorted(kinds.items())),
-        shortest_seconds=float(known_seconds.min()) if len(known_seconds) else None,
+        shortest_seconds=float(seconds.min()) if len(seconds) else None,
         interval=_interval(sample, bootstrap, lambda r, f: choose(r, f, **options)),
         false_positive_rate=rates["false_positive_rate"],
         recall=rates["recall"],
