@@ -38,10 +38,15 @@ class VariationConfig:
     seed: int = setting(0, "Chooses how the copies differ.")
 
 
+def copy_id(video: Video, number: int) -> str:
+    """What a copy is called."""
+    return f"{video.video_id}.{number}"
+
+
 def copy(video: Video, config: VariationConfig, number: int) -> Video | None:
     """Writes a copy of a video where it is not there yet; None where it cannot be."""
     folder = pathlib.Path(config.output).parent
-    name = f"{pathlib.Path(config.output).stem}/{video.video_id}.{number}.mkv"
+    name = f"{pathlib.Path(config.output).stem}/{copy_id(video, number)}.mkv"
     if not (folder / name).exists():
         seed = zlib.crc32(f"{config.seed} {name}".encode())
         source = manifest.resolve(config.manifest, video)
@@ -53,7 +58,7 @@ def copy(video: Video, config: VariationConfig, number: int) -> Video | None:
         except (OSError, ValueError, IndexError) as e:
             print(f"no copy of {video.video_id}: {e}", file=sys.stderr)
             return None
-    return dataclasses.replace(video, video_id=f"{video.video_id}.{number}", path=name)
+    return dataclasses.replace(video, video_id=copy_id(video, number), path=name)
 
 
 def main(config: VariationConfig) -> None:
@@ -69,7 +74,7 @@ def main(config: VariationConfig) -> None:
     taken = {video.video_id for video in videos}
     for video in train:
         for number in range(1, config.copies + 1):
-            name = f"{video.video_id}.{number}"
+            name = copy_id(video, number)
             manifest.check_inside(name, config.manifest)
             if name in taken:
                 raise InputError(
