@@ -136,7 +136,8 @@ def _check_files(
 
 def _check_folder(out: epath.Path) -> None:
     """Refuses a folder where files would be overwritten that are no data set's."""
-    if (out / data_set.INFO_FILE).exists() or (out / _BEGUN).exists():
+    # In this order: who finishes writes the second before the first goes.
+    if (out / _BEGUN).exists() or (out / data_set.INFO_FILE).exists():
         return
     for name in (data_set.VIDEOS_FILE, tfds_files.FEATURES_FILE, tfds_files.INFO_FILE):
         if (out / name).exists():

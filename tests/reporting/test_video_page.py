@@ -214,6 +214,16 @@ def test_a_verdict_that_the_probability_speaks_against_is_explained():
     assert "where few fakes are missed" in page
 
 
+def test_a_page_by_the_mean_distance_says_how_little_it_is_of():
+    found = judged()
+    for shortest, is_told in ((7.0, True), (6.5, False)):
+        threshold = dataclasses.replace(found.threshold, shortest_seconds=shortest)
+        judgement = dataclasses.replace(found, threshold=threshold)
+        page = Text(video_page.video_page(judgement)).text
+        assert ("Only 6.0 s could be compared" in page) == is_told
+        assert ("probability of fake" in page) != is_told
+
+
 def test_seconds_that_do_not_fit_in_a_video_that_does_are_counted():
     found = judged()
     higher = dataclasses.replace(found.threshold, value=0.65)

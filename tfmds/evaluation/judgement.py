@@ -245,7 +245,7 @@ class VideoJudgement:
         """The verdict in words, and what the streams look like by themselves."""
         if self.status != spec.OK:
             return f"This video could not be judged: {self.reason or self.status}."
-        said = (self._verdict_in_words, self._length_in_words, self.streams_in_words)
+        said = (self._verdict_in_words, self.length_in_words, self.streams_in_words)
         return " ".join(filter(None, said))
 
     @property
@@ -301,7 +301,8 @@ class VideoJudgement:
         return shortest is not None and self.seconds_compared <= shortest - 1
 
     @property
-    def _length_in_words(self) -> str:
+    def length_in_words(self) -> str:
+        """That so little was compared, as a sentence; empty where it is enough."""
         if self.verdict == CANNOT_TELL or not self.is_short:
             return ""
         return (
