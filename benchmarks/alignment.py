@@ -28,7 +28,7 @@ from tfmds.common import app
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.data import decode
 from tfmds.data.records import TrackSegment
-from tfmds.evaluation import alignment, score_files, scores
+from tfmds.evaluation import alignment, lag_evidence, score_files, scores
 from tfmds.exporting import export_info, saved_model
 from tfmds.models.two_stream import single_streams
 from tfmds.preprocessing.tracks import TrackReader
@@ -229,7 +229,7 @@ def on_grid(seconds: np.ndarray, hop: float) -> np.ndarray:
 
 def records(voiced: Voiced) -> list[tuple[np.ndarray, np.ndarray]]:
     """Starts and distances by lag of its records, at the hops of the score."""
-    hops = alignment.MOUTH_HOP, alignment.VOICE_HOP, alignment.MAX_LAG
+    hops = lag_evidence.MOUTH_HOP, lag_evidence.VOICE_HOP, lag_evidence.MAX_LAG
     # Most variants differ in what they make of the same distances.
     if hops in voiced.records:
         return voiced.records[hops]
@@ -237,11 +237,11 @@ def records(voiced: Voiced) -> list[tuple[np.ndarray, np.ndarray]]:
     found = []
     for start in np.arange(0, voiced.seconds - 1 + 1e-6, _RECORD_SECONDS):
         part = voiced.cut(first + start, _RECORD_SECONDS)
-        mouth = on_grid(part.mouth_seconds - first, alignment.MOUTH_HOP)
-        voice = on_grid(part.voice_seconds - first, alignment.VOICE_HOP)
+        mouth = on_grid(part.mouth_seconds - first, lag_evidence.MOUTH_HOP)
+        voice = on_grid(part.voice_seconds - first, lag_evidence.VOICE_HOP)
         if mouth.any() and voice.any():
             starts = part.mouth_seconds[mouth]
-            distances = alignment.distances_by_lag(
+            distances = lag_evidence.distances_by_lag(
                 starts,
                 part.mouth[mouth],
                 part.voice_seconds[voice],
@@ -257,7 +257,7 @@ def align(voiced: Voiced) -> alignment.Alignment:
     return alignment.align(
         stretch
         for starts, distances in records(voiced)
-        for stretch in alignment.evidence(starts, distances)
+        for stretch in lag_evidence.sum_up(starts, distances)
     )
 
 
@@ -277,7 +277,7 @@ def smallest(voiced: Voiced, lags: list[float]) -> float:
     with np.errstate(invalid="ignore"):
         tables = [table for _, table in records(voiced)]
         means = np.nanmean(np.concatenate(tables), axis=0)
-    return float(min(np.interp(lag, alignment.lags(), means) for lag in lags))
+    return float(min(np.interp(lag, lag_evidence.lags(), means) for lag in lags))
 
 
 @contextlib.contextmanager

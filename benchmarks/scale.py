@@ -40,11 +40,12 @@ from tfmds.common import app, files, flags
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
 from tfmds.data import data_set, manifest
-from tfmds.detection import results
+from tfmds.detection import judgement_json, results
 from tfmds.evaluation import score_files
-from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.exporting import export_info
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
 
 PARTS = ("manifest", "plan", "empty", "evaluate", "detect", "inspect", "clips")
 _DFDC_PARTS = 50
@@ -392,7 +393,7 @@ def make_results(folder: pathlib.Path, size: int) -> pathlib.Path:
                 model_id=info.model_id,
             )
             if k < size - 1:
-                f.write(json.dumps(judgement.to_json()) + "\n")
+                f.write(json.dumps(judgement_json.write(judgement)) + "\n")
     return folder
 
 

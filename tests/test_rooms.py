@@ -19,12 +19,16 @@ ROOMS = {
     "data": [],
     "preprocessing": ["data"],
     "evaluation": ["data.manifest"],
-    "reporting": ["evaluation"],
+    "judgement": ["data.manifest", "evaluation"],
+    "reporting": ["evaluation", "judgement"],
     "models": [],
     "importing": ["models", "data"],
     "scoring": ["models", "data", "evaluation"],
     "exporting": ["models", "data", "evaluation"],
-    "detection": ["exporting", "preprocessing", "data", "evaluation"],
+    "detection": [
+        *("exporting", "reporting", "preprocessing", "data"),
+        *("evaluation", "judgement"),
+    ],
     "training": ["scoring", "reporting", "models", "data", "evaluation"],
     "serving": ["detection", "exporting", "reporting"],
 }
@@ -36,6 +40,7 @@ KNOWN_ARROWS = {
 TENSORFLOW = {"tensorflow", "keras", "tensorflow_serving"}
 WITHOUT_TENSORFLOW = (
     "tfmds.evaluation",
+    "tfmds.judgement",
     "tfmds.reporting",
     "tfmds.data.manifest",
     "tfmds.data.data_set",

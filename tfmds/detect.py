@@ -24,7 +24,7 @@ import sys
 
 from tfmds.common import app, provenance
 from tfmds.common.errors import InputError
-from tfmds.detection import inputs, results, session
+from tfmds.detection import inputs, judgement_json, results, session
 from tfmds.detection.config import DetectConfig
 
 
@@ -64,7 +64,7 @@ def main(config: DetectConfig) -> int:
             report.add(judgement)
         if run:
             run.add(judgement)
-        outcomes[judgement.path] = results.outcome(judgement.to_json())
+        outcomes[judgement.path] = results.outcome(judgement_json.write(judgement))
     if run:
         print(f"Results: {run.write_table()}", file=sys.stderr)
     if report:

@@ -31,6 +31,7 @@ from tfmds.common import app, files
 from tfmds.common.errors import InputError
 from tfmds.evaluation import fusion, localization, score_files, scores, thresholds
 from tfmds.evaluation.config import SelectThresholdConfig
+from tfmds.reporting import sentences
 from tfmds.scoring import score_tables
 from tfmds.scoring.config import ScoresConfig
 
@@ -74,7 +75,7 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
         threshold = dataclasses.replace(threshold, localizer=localizer)
     written = epath.Path(config.output_dir) / thresholds.FILE
     thresholds.write(written, threshold)
-    print(*threshold.summaries, sep="\n")
+    print(*sentences.thresholds(threshold), sep="\n")
     for note in (*threshold.notes, *why_none, *notes):
         print(f"note: {note}")
     print(f"written: {written}")

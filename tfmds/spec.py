@@ -22,7 +22,10 @@ BOTH = "both"
 FORGED = (PICTURE, SOUND, BOTH)
 # Manipulations of mismatches: a real picture with the voice of somebody else, and with
 # its own from another moment.
-SWAP, SHIFT = "voice_swap", "voice_shift"
+VOICE = "voice_"
+SWAP, SHIFT = f"{VOICE}swap", f"{VOICE}shift"
+# Another's voice for a part of the time; some of the own voice cut out.
+PART, SLIP = f"{VOICE}part", f"{VOICE}slip"
 # The streams of the network, each with what it sees of a video.
 STREAMS = {"visual": PICTURE, "audio": SOUND}
 # By whose truth a head of the network was trained: its own stream's, or the video's.

@@ -4,10 +4,9 @@ import pytest
 from tests import media
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.detection import judging
+from tfmds.detection import judgement_json, judging
 from tfmds.detection.track_choice import TrackChoice
-from tfmds.evaluation import alignment, thresholds
-from tfmds.evaluation.judgement import VideoJudgement
+from tfmds.evaluation import lag_evidence, thresholds
 from tfmds.exporting import loading, saved_model
 
 
@@ -106,7 +105,7 @@ def test_a_threshold_of_the_aligned_score_has_videos_judged_by_it(
     judgement = judging.judge(loading.load(tmp_path / "model"), clip)
     by_mds = judging.judge(loading.load(export_dir), clip)
     assert by_mds.evidence == ()
-    assert by_mds.to_json()["aligned"] is None
+    assert judgement_json.write(by_mds)["aligned"] is None
     assert judgement.mds == by_mds.mds
     whole = judgement.whole
     assert whole.seconds == pytest.approx(3, abs=0.1)
@@ -122,8 +121,10 @@ def test_a_threshold_of_the_aligned_score_has_videos_judged_by_it(
             assert chunk.mismatch_distance > 0
         # Its mouth opens and closes.
         assert chunk.mouth_motion > 0.5
-    at_once = len(alignment.lags()) // 2
+    at_once = len(lag_evidence.lags()) // 2
     # Mouths every 0.2 s hold those of whole seconds.
     assert whole.distance[at_once] == pytest.approx(judgement.mds, rel=0.5)
-    fields = judgement.to_json()
-    assert VideoJudgement.from_json(fields, judgement.threshold).to_json() == fields
+    fields = judgement_json.write(judgement)
+    assert (
+        judgement_json.write(judgement_json.read(fields, judgement.threshold)) == fields
+    )

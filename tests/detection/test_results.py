@@ -5,9 +5,10 @@ import os
 import pytest
 
 from tfmds.common.errors import InputError
-from tfmds.detection import results
-from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
+from tfmds.detection import judgement_json, results
 from tfmds.evaluation.thresholds import Threshold
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
 
 RUN = {"model_id": "m", "hop": 1.0}
 
@@ -88,7 +89,7 @@ def test_a_file_that_is_another_now_is_judged_again(tmp_path, monkeypatch):
 
 
 def test_lines_of_before_files_were_told_apart_count(tmp_path):
-    line = json.dumps(judged("a.mp4", 0.9).to_json())
+    line = json.dumps(judgement_json.write(judged("a.mp4", 0.9)))
     (tmp_path / results.RESULTS_FILE).write_text(line + "\n")
     assert results.Results(str(tmp_path), RUN).outcomes == {"a.mp4": "fake"}
 
@@ -111,8 +112,8 @@ def test_a_full_disk_leaves_no_half_result(tmp_path, monkeypatch):
 
 def test_results_are_read_back_as_they_were_said(tmp_path):
     judgement = judged("a.mp4", 0.1, 0.9)
-    said = json.loads(json.dumps(judgement.to_json()))
-    assert VideoJudgement.from_json(said, Threshold(0.5)) == judgement
+    said = json.loads(json.dumps(judgement_json.write(judgement)))
+    assert judgement_json.read(said, Threshold(0.5)) == judgement
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path):

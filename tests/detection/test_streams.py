@@ -7,14 +7,15 @@ import pytest
 
 from tests import tracks
 from tfmds.common.errors import InputError
-from tfmds.detection import judging, results
+from tfmds.detection import judgement_json, judging, results
 from tfmds.evaluation import thresholds
 from tfmds.evaluation.fusion import FusedInput, Fusion
-from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.exporting import export_info, light_model, loading, saved_model
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
 from tfmds.models import checkpoints
-from tfmds.reporting import video_page
+from tfmds.reporting import sentences, video_page
 
 HEADS = {s: Threshold(value, score=s) for s, value in (("visual", 0.0), ("audio", 1.0))}
 
@@ -33,11 +34,11 @@ def test_a_verdict_says_which_stream_looks_forged(own_export, clip):
     model = loading.load(own_export)
     judgement = judging.judge(model, clip)
     said = "By itself, the picture looks forged; the voice does not."
-    assert judgement.explanation.endswith(said)
+    assert sentences.explanation(judgement).endswith(said)
     page = video_page.video_page(judgement)
     assert said in page
     assert "trained to tell whether the picture and whether the voice" in page
-    fields = judgement.to_json()
+    fields = judgement_json.write(judgement)
     assert fields["streams"]["visual"]["looks_forged"]
     chunks = fields["tracks"][0]["chunks"]
     mean = np.mean([chunk["visual"] for chunk in chunks])
@@ -46,8 +47,8 @@ def test_a_verdict_says_which_stream_looks_forged(own_export, clip):
     row = results.row(fields)
     assert (row["visual"], row["visual_looks_forged"]) == (pytest.approx(mean), True)
     assert not row["audio_looks_forged"]
-    again = VideoJudgement.from_json(json.loads(json.dumps(fields)), model.threshold)
-    assert again.explanation == judgement.explanation
+    again = judgement_json.read(json.loads(json.dumps(fields)), model.threshold)
+    assert sentences.explanation(again) == sentences.explanation(judgement)
 
 
 def test_the_table_has_the_score_that_a_video_is_judged_by():
@@ -56,7 +57,7 @@ def test_the_table_has_the_score_that_a_video_is_judged_by():
     threshold = Threshold(0.4, score="fused", fusion=Fusion(parts, -1.5))
     chunks = JudgedChunk(0, 0.0, 0.2, heads={"visual": 0.7})
     found = VideoJudgement("a.mp4", "ok", threshold, chunks=(chunks,))
-    fields = json.loads(json.dumps(found.to_json()))
+    fields = json.loads(json.dumps(judgement_json.write(found)))
     row = results.row(fields)
     # (0.2 - 0.1) / 0.1 + 2 (0.7 - 0.5) / 0.4 - 1.5
     assert row["fused"] == pytest.approx(0.5)
@@ -97,7 +98,7 @@ def test_a_model_that_was_not_trained_to_tell_says_nothing(
     model = loading.load(tmp_path / "model")
     assert light_model.load(tmp_path / "model") is not None
     judgement = judging.judge(model, clip)
-    fields = judgement.to_json()
+    fields = judgement_json.write(judgement)
     assert fields["streams"] == {}
     assert "visual" not in fields
     assert "looks forged" not in video_page.video_page(judgement)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfmds.evaluation import alignment
+from tfmds.evaluation import lag_evidence
 from tfmds.spec import MOUTH_HOP, VOICE_HOP
 
 
@@ -19,19 +19,23 @@ def embeddings(
 
 
 def record(
-    seconds: float, offset: float | None, seed: int = 0, fit: float = 0.5
+    seconds: float,
+    offset: float | None,
+    seed: int = 0,
+    fit: float = 0.5,
+    drift: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts and distances by lag of a track whose sound is late by the offset.
 
-    None: the voice is somebody else's.
+    None: the voice is somebody else's. With a drift it gets so much later a second.
     """
     times, voice = embeddings(seconds, seed)
     _, mouth = embeddings(seconds, seed + 10_000)
     if offset is not None:
         # What is heard at t + offset is seen at t.
-        steps = round(offset / VOICE_HOP)
+        steps = np.round((offset + drift * times) / VOICE_HOP).astype(int)
         own = voice[np.clip(np.arange(len(voice)) + steps, 0, len(voice) - 1)]
         mouth = fit * own + (1 - fit) * mouth
     step = round(MOUTH_HOP / VOICE_HOP)
     starts = times[::step]
-    return starts, alignment.distances_by_lag(starts, mouth[::step], times, voice)
+    return starts, lag_evidence.distances_by_lag(starts, mouth[::step], times, voice)

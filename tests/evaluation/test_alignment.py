@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from tests.evaluation.lag_samples import record
-from tfmds.evaluation import alignment
+from tfmds.evaluation import alignment, lag_evidence
 
 
 def align(starts: np.ndarray, distances: np.ndarray) -> alignment.Alignment:
-    return alignment.align(alignment.evidence(starts, distances))
+    return alignment.align(lag_evidence.sum_up(starts, distances))
 
 
 def test_distances_are_taken_to_the_voice_that_begins_later_by_the_lag():
     mouth, voice = np.array([[0.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 1.0]])
-    table = alignment.distances_by_lag([1.0], mouth, [0.96, 1.4], voice)
+    table = lag_evidence.distances_by_lag([1.0], mouth, [0.96, 1.4], voice)
     found = {
         round(lag, 2): value
-        for lag, value in zip(alignment.lags(), table[0], strict=True)
+        for lag, value in zip(lag_evidence.lags(), table[0], strict=True)
         if not np.isnan(value)
     }
     assert found == pytest.approx({-0.04: 5.0, 0.4: 1.0})
@@ -51,7 +51,7 @@ def test_what_a_mouth_or_a_voice_has_with_everything_plays_no_part():
     starts, distances = record(9, 0.04, fit=0.3)
     rng = np.random.default_rng(1)
     of_mouth = rng.normal(size=len(starts))
-    voice = np.arange(len(starts))[:, None] * 5 + np.arange(len(alignment.lags()))
+    voice = np.arange(len(starts))[:, None] * 5 + np.arange(len(lag_evidence.lags()))
     of_voice = rng.normal(size=voice.max() + 1)
     changed = distances + of_mouth[:, None] + of_voice[voice]
     before, after = align(starts, distances), align(starts, changed)
@@ -81,7 +81,7 @@ def test_records_of_a_track_add_up():
     stretches = [
         stretch
         for number, (starts, distances) in enumerate(parts)
-        for stretch in alignment.evidence(starts + 5 * number, distances)
+        for stretch in lag_evidence.sum_up(starts + 5 * number, distances)
     ]
     together = alignment.align(stretches)
     assert together.aligned < min(alone)
@@ -108,16 +108,16 @@ def test_a_voice_that_is_not_there_leaves_gaps():
     assert np.isnan(distances[0]).sum() == np.isnan(distances[-1]).sum() == 50
     found = align(starts, distances)
     assert not np.isnan(found.distance).any()
-    lowest = alignment.lags()[np.argmin(found.distance)]
+    lowest = lag_evidence.lags()[np.argmin(found.distance)]
     assert lowest == pytest.approx(0.08)
-    middle = len(alignment.lags()) // 2
+    middle = len(lag_evidence.lags()) // 2
     assert found.distance[middle] == pytest.approx(np.mean(distances[:, middle]))
 
 
 def test_stretches_survive_json():
-    stretches = alignment.evidence(*record(8, 0.0))
+    stretches = lag_evidence.sum_up(*record(8, 0.0))
     read = [
-        alignment.Evidence.from_json(json.loads(json.dumps(s.to_json())))
+        lag_evidence.Evidence.from_json(json.loads(json.dumps(s.to_json())))
         for s in stretches
     ]
     assert read == stretches
@@ -126,7 +126,7 @@ def test_stretches_survive_json():
 class TestSeveralFaces:
     def stretches(self, track: int, offset: float | None, seed: int, at: float = 0.0):
         starts, distances = record(10, offset, seed, fit=0.4)
-        return alignment.evidence(starts + at, distances, track)
+        return lag_evidence.sum_up(starts + at, distances, track)
 
     def test_the_face_that_the_voice_fits_is_the_speaker(self):
         found = alignment.align_video(

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests import tracks
 from tfmds.common.errors import InputError
 from tfmds.data import decode, input_pipeline
-from tfmds.evaluation import alignment, thresholds
+from tfmds.evaluation import lag_evidence, thresholds
 from tfmds.exporting import export_info, loading, saved_model
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import single_streams
@@ -32,7 +32,7 @@ def test_distances_by_lag_are_those_of_the_streams_embeddings(export_dir, run_di
         voice = hear(
             tf.stack([tf.transpose(track["mfcc"][i : i + 99]) for i in sounds])
         )
-        expected = alignment.distances_by_lag(
+        expected = lag_evidence.distances_by_lag(
             first / 30, np.asarray(mouth), sounds / 100, np.asarray(voice)
         )
         # What there is not is not there in both.
@@ -44,7 +44,7 @@ def test_at_lag_0_it_is_the_distance_of_the_chunk(export_dir):
     model = loading.load(export_dir)
     ((_, distances),) = model.lags([record])
     chunks = model.signatures["examples"](examples=tf.constant([record]))
-    alone = distances[::5, len(alignment.lags()) // 2][: len(chunks["distance"])]
+    alone = distances[::5, len(lag_evidence.lags()) // 2][: len(chunks["distance"])]
     np.testing.assert_allclose(alone, chunks["distance"], atol=1e-4)
 
 

@@ -14,8 +14,8 @@ import pytest
 from tests.conftest import assert_refused, run_program
 from tests.faults import faulty  # noqa: F401
 from tfmds.detection import pool
-from tfmds.evaluation.judgement import VERDICTS
 from tfmds.exporting import loading
+from tfmds.judgement.verdict import VERDICTS
 from tfmds.preprocessing import processes
 from tfmds.preprocessing.config import PreprocessingConfig
 

@@ -3,9 +3,10 @@ import json
 import pytest
 
 from tests.evaluation.lag_samples import record
-from tfmds.evaluation import alignment
-from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
+from tfmds.evaluation import lag_evidence
 from tfmds.evaluation.thresholds import Threshold
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
 from tfmds.reporting import video_charts, video_page
 
 pytestmark = pytest.mark.usefixtures("valid_charts")
@@ -15,7 +16,7 @@ def judged(*offsets, seconds=10.0):
     evidence, chunks = [], []
     for track, offset in enumerate(offsets):
         starts, distances = record(seconds, offset, seed=track)
-        evidence += alignment.evidence(starts, distances, track)
+        evidence += lag_evidence.sum_up(starts, distances, track)
         chunks += [
             JudgedChunk(
                 track, float(t), 1.0, offset_distance=0.5, mismatch_distance=0.9

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from tests.evaluation import samples
+from tfmds.detection import judgement_json
 from tfmds.evaluation import thresholds
-from tfmds.evaluation.judgement import JudgedChunk, SkippedTrack, VideoJudgement
-from tfmds.reporting import charts, video_charts, video_page
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk, SkippedTrack
+from tfmds.reporting import charts, sentences, video_page
 
 pytestmark = pytest.mark.usefixtures("valid_charts")
 
@@ -94,7 +96,7 @@ def test_what_could_not_be_read_is_said_and_not_laid_to_the_faces():
     assert "0:06 to 0:08.5" in text
     assert "or the file could not be read there" in text
     assert f"could not be read from 6.0 to 8.5 s: {why}" in text
-    assert judgement.to_json()["unread"] == [[6.0, 8.5, why]]
+    assert judgement_json.write(judgement)["unread"] == [[6.0, 8.5, why]]
     assert "could not be read" not in Text(video_page.video_page(judged())).text
 
 
@@ -264,7 +266,7 @@ def test_a_name_that_is_no_text_is_shown():
     [(0, "0:00"), (9.96, "0:10"), (61.5, "1:01.5"), (59.99, "1:00"), (3600, "60:00")],
 )
 def test_clock(seconds, said):
-    assert video_charts.clock(seconds) == said
+    assert sentences.clock(seconds) == said
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")

@@ -4,7 +4,7 @@ import pytest
 
 from tests import tracks
 from tfmds.data.data_set import DataSet
-from tfmds.evaluation import alignment, score_files
+from tfmds.evaluation import alignment, lag_evidence, score_files
 from tfmds.models import checkpoints
 from tfmds.models.two_stream import two_stream
 from tfmds.scoring import lag_scores, mismatches, scorer
@@ -25,10 +25,10 @@ def test_a_data_set_gets_aligned_scores_and_distances_at_the_offset(
 ):
     scorer.score_data_set(run_dir, data, ["validation"], tmp_path, score="aligned")
     videos, chunks, _ = score_files.read(tmp_path / score_files.VIDEOS_FILE)
-    assert set(videos.scores) == {"mds", "aligned"}
+    assert set(videos.scores) == {"mds", "aligned", "stretches"}
     model, config, spec = checkpoints.load_model(run_dir)
     found = lag_scores.measure(model, config.view, spec, shards(data))
-    grid = alignment.lags()
+    grid = lag_evidence.lags()
     for row, video in enumerate(videos.video_id):
         whole = found.alignments[video].whole
         assert videos.scores["aligned"][row] == pytest.approx(whole.aligned, abs=0.01)

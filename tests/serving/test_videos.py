@@ -19,7 +19,7 @@ from tests.conftest import assert_refused, run_program
 from tests.serving.conftest import MP4, wait_until
 from tfmds import serve
 from tfmds.common.errors import InputError
-from tfmds.detection import judging
+from tfmds.detection import judgement_json, judging
 from tfmds.exporting import loading
 from tfmds.serving import content, jobs, process, uploads
 from tfmds.serving.jobs import Jobs
@@ -33,7 +33,9 @@ def test_an_upload_becomes_what_detect_says(service, clips, export_dir):
     assert said["name"] == "a b.mp4"
     done = service.finished(said["id"])
     assert done["state"] == "done"
-    want = judging.judge(loading.load(export_dir), str(clips["head"])).to_json()
+    want = judgement_json.write(
+        judging.judge(loading.load(export_dir), str(clips["head"]))
+    )
     assert set(done["result"]) == set(want)
     assert done["result"]["mds"] == pytest.approx(want["mds"], rel=1e-3)
     assert done["result"]["path"] == "a b.mp4"

@@ -14,11 +14,12 @@ from tfmds.common.thumbnails import small
 from tfmds.data import records
 from tfmds.data.manifest import Video
 from tfmds.detection.track_choice import TrackChoice
-from tfmds.evaluation import alignment, scores
-from tfmds.evaluation.alignment import Evidence
-from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
+from tfmds.evaluation import alignment, lag_evidence, scores
+from tfmds.evaluation.lag_evidence import Evidence
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.exporting.export_info import DistancesByLag
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
 from tfmds.preprocessing import isolation
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.isolation import IsolatedTrackReader
@@ -26,6 +27,8 @@ from tfmds.spec import ChunkSpec
 
 # Chunks that go through the network together, at most.
 _BATCH_SIZE = 8
+# Share of the moments of a chunk that are quieter than what its loudness is taken at.
+_LOUD = 0.8
 
 
 class Model(Protocol):
@@ -148,17 +151,18 @@ def judge_tracks(
     chunks: list[JudgedChunk] = []
     left_out: list[JudgedChunk] = []
     # Five times as many mouths go through the network: only who needs it pays.
-    by_lags = scores.ALIGNED in model.threshold.made_of
+    by_lags = not {*model.threshold.made_of}.isdisjoint(scores.OF_LAGS)
     measured = _Lags(model) if by_lags else None
     for segment in reader:
         if not tracks.may_take(segment.track):
             left_out += [c for c, _ in _cut(segment, model.spec, hop_frames)]
             continue
-        for chunk in _judge_segment(model, segment, hop_frames):
+        motion = _mouth_motion(segment) if by_lags else None
+        for chunk in _judge_segment(model, segment, hop_frames, motion):
             chunks.append(chunk)
             on_chunk(chunk)
-        if measured is not None:
-            measured.add(segment)
+        if measured is not None and motion is not None:
+            measured.add(segment, motion)
     chunks, smaller = tracks.part(chunks, model.spec.seconds)
     evidence: tuple[Evidence, ...] = ()
     if measured is not None:
@@ -194,16 +198,48 @@ class _Lags:
         # Starts of mouths and their distances by lag, by track.
         self._tables: dict[int, list[DistancesByLag]] = {}
 
-    def add(self, segment: records.TrackSegment) -> None:
-        """Asks the model about a segment."""
+    def add(self, segment: records.TrackSegment, motion: np.ndarray) -> None:
+        """Asks the model about a segment whose lower face moves so, float `[T - 1]`."""
         seconds = len(segment.frames) / self._model.spec.frame_rate
         # The name plays no part in the answer, and may be no UTF-8.
         record = records.encode(segment, Video("", ""), seconds)
         ((starts, table),) = self._model.lags([record])
-        self._evidence += alignment.evidence(
-            starts, table, segment.track, self._model.spec.seconds
+        self._evidence += lag_evidence.sum_up(
+            starts,
+            table,
+            segment.track,
+            self._model.spec.seconds,
+            loudness=self._loudness(segment, starts),
+            mouth_motion=self._motion(segment, starts, motion),
         )
         self._tables.setdefault(segment.track, []).append((starts, table))
+
+    def _loudness(
+        self, segment: records.TrackSegment, starts: np.ndarray
+    ) -> np.ndarray:
+        """Log energy of the voice of each mouth where that is loud, `[m]`."""
+        chunk_spec = self._model.spec
+        energy = segment.mfcc[:, 0]
+        first = (starts - segment.start_seconds) * chunk_spec.mfcc_rate
+        return np.array(
+            [
+                np.quantile(energy[at : at + chunk_spec.num_mfcc_frames], _LOUD)
+                for at in np.round(first).astype(int)
+            ]
+        )
+
+    def _motion(
+        self, segment: records.TrackSegment, starts: np.ndarray, motion: np.ndarray
+    ) -> np.ndarray:
+        """Mean change of the lower face over each mouth chunk, `[m]`."""
+        chunk_spec = self._model.spec
+        first = (starts - segment.start_seconds) * chunk_spec.frame_rate
+        return np.array(
+            [
+                motion[at : at + chunk_spec.num_frames - 1].mean()
+                for at in np.round(first).astype(int)
+            ]
+        )
 
     def of(
         self, chunks: Sequence[JudgedChunk]
@@ -217,9 +253,9 @@ class _Lags:
         offset = alignment.align_video(evidence).whole.offset_seconds
         if offset is None:
             return evidence, list(chunks)
-        lags = alignment.lags()
+        lags = lag_evidence.lags()
         column = int(np.argmin(np.abs(lags - offset)))
-        far = np.abs(lags) >= alignment.MISMATCH_LAG
+        far = np.abs(lags) >= lag_evidence.MISMATCH_LAG
         found = []
         tables = {
             track: tuple(map(np.concatenate, zip(*parts, strict=True)))
@@ -240,10 +276,11 @@ class _Lags:
 
 
 def _judge_segment(
-    model: Model, segment: records.TrackSegment, hop_frames: int
+    model: Model,
+    segment: records.TrackSegment,
+    hop_frames: int,
+    motion: np.ndarray | None,
 ) -> Iterator[JudgedChunk]:
-    by_lags = scores.ALIGNED in model.threshold.made_of
-    motion = _mouth_motion(segment) if by_lags else None
     cut = list(_cut(segment, model.spec, hop_frames, motion))
     for first in range(0, len(cut), _BATCH_SIZE):
         batch = cut[first : first + _BATCH_SIZE]

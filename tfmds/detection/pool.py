@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.detection.track_choice import TrackChoice
-from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
 from tfmds.preprocessing import processes
 from tfmds.preprocessing.config import PreprocessingConfig
 

@@ -17,15 +17,11 @@ from typing import Any
 from tfmds import spec
 from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
-from tfmds.evaluation.judgement import (
-    CANNOT_TELL,
-    FAKE_VERDICT,
-    OUT_OF_STEP,
-    VERDICTS,
-    VideoJudgement,
-)
-from tfmds.evaluation.scores import FUSED
+from tfmds.detection import judgement_json
+from tfmds.evaluation.scores import FUSED, STRETCHES
 from tfmds.exporting.export_info import ExportInfo
+from tfmds.judgement import verdict
+from tfmds.judgement.judgement import VideoJudgement
 
 RESULTS_FILE = "results.jsonl"
 TABLE_FILE = "results.csv"
@@ -35,7 +31,7 @@ _FILE = "file"
 # Of streams that the model was trained to tell.
 _OF_STREAMS = ("visual", "visual_looks_forged", "audio", "audio_looks_forged")
 # Scores that not every model gives.
-_OTHER_SCORES = (*spec.STREAMS, FUSED)
+_OTHER_SCORES = (STRETCHES, *spec.STREAMS, FUSED)
 COLUMNS = (
     *("path", "status", "reason", "verdict", "score", "mds", "aligned"),
     *("offset_seconds", "offset_is_clear", "threshold", "fake_probability"),
@@ -43,6 +39,7 @@ COLUMNS = (
     *("faces", "model_id"),
     *_OF_STREAMS,
     FUSED,
+    *("stretches", "fake_periods", "explanation"),
 )
 
 
@@ -104,7 +101,7 @@ class Results:
         Raises:
           OSError: There is no room for it; nothing of it is left.
         """
-        fields = judgement.to_json() | {_FILE: _file(judgement.path)}
+        fields = judgement_json.write(judgement) | {_FILE: _file(judgement.path)}
         line = json.dumps(fields).encode() + b"\n"
         file = self._file.fileno()
         end = os.fstat(file).st_size
@@ -120,7 +117,7 @@ class Results:
         self.outcomes[judgement.path] = outcome(fields)
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """All results in the order they were made, as `VideoJudgement.to_json`."""
+        """All results in the order they were made, see `judgement_json.write`."""
         end = 0
         for fields, length in self._lines():
             if self._last[_name(fields)] == end:
@@ -130,7 +127,7 @@ class Results:
     def judgements(self, info: ExportInfo) -> Iterator[VideoJudgement]:
         """The same as judgements of the model that made them."""
         for fields in self.read():
-            yield VideoJudgement.from_json(fields, info.threshold, info.spec.seconds)
+            yield judgement_json.read(fields, info.threshold, info.spec.seconds)
 
     def write_table(self) -> str:
         """Writes all results as CSV and returns its path."""
@@ -193,21 +190,24 @@ def exit_code(outcomes: Collection[str], num_bad_inputs: int) -> int:
     """
     if num_bad_inputs:
         return 2
-    if not set(outcomes) <= set(VERDICTS) - {CANNOT_TELL}:
+    if not set(outcomes) <= set(verdict.VERDICTS) - {verdict.CANNOT_TELL}:
         return 3
-    return int(not {FAKE_VERDICT, OUT_OF_STEP}.isdisjoint(outcomes))
+    return int(not {verdict.FAKE, verdict.OUT_OF_STEP}.isdisjoint(outcomes))
 
 
 def row(fields: dict[str, Any]) -> dict[str, Any]:
-    """A row of the table, from `VideoJudgement.to_json`."""
-    periods = ";".join(f"{s:g}-{e:g}" for s, e in fields["suspicious_periods"])
+    """A row of the table, from `judgement_json.write` gives."""
+    periods = {
+        name: ";".join(f"{s:g}-{e:g}" for s, e in fields[name] or ())
+        for name in ("suspicious_periods", "fake_periods")
+    }
     streams: dict[str, Any] = dict.fromkeys(_OF_STREAMS)
     # Older results do not have them.
     for stream, said in fields.get("streams", {}).items():
         streams[f"{stream}_looks_forged"] = said["looks_forged"]
     streams |= {name: fields.get(name) for name in _OTHER_SCORES}
     fields = {
-        **fields, **streams, "suspicious_periods": periods,
+        **fields, **streams, **periods,
         "faces": len(fields["tracks"]),
     }  # fmt: skip
     return {name: fields[name] for name in COLUMNS}

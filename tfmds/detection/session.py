@@ -9,10 +9,11 @@ from tfmds.detection import pool, terminal
 from tfmds.detection.config import DetectConfig
 from tfmds.detection.results import Results
 from tfmds.detection.track_choice import TrackChoice
-from tfmds.evaluation.judgement import VideoJudgement
 from tfmds.exporting import export_info
 from tfmds.exporting.export_info import ExportInfo
+from tfmds.judgement.judgement import VideoJudgement
 from tfmds.preprocessing.config import PreprocessingConfig
+from tfmds.reporting import sentences
 
 if TYPE_CHECKING:
     from tfmds.detection.judging import Model
@@ -102,5 +103,5 @@ def judge(
             # Kept before it is printed: who reads along may have gone.
             yield judgement
             shown.show(judgement)
-    for note in (info.threshold.legend, *info.threshold.notes):
+    for note in (sentences.legend(info.threshold), *info.threshold.notes):
         print(f"note: {note}", file=sys.stderr)

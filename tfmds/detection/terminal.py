@@ -8,9 +8,10 @@ from typing import Any
 from tqdm import tqdm
 
 from tfmds import spec
-from tfmds.detection import results
+from tfmds.detection import judgement_json, results
 from tfmds.evaluation import scores
-from tfmds.evaluation.judgement import VideoJudgement
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.reporting import sentences
 
 # How judgements are printed: a table for people, a JSON object a line, or CSV.
 TABLE, JSON, CSV = "table", "json", "csv"
@@ -64,9 +65,9 @@ class Terminal:
         """Prints the line of a video."""
         with tqdm.external_write_mode():
             if self._form == CSV:
-                self._csv.writerow(results.row(judgement.to_json()))
+                self._csv.writerow(results.row(judgement_json.write(judgement)))
             elif self._form == JSON:
-                print(json.dumps(judgement.to_json()))
+                print(json.dumps(judgement_json.write(judgement)))
             else:
                 print(_row(judgement))
             sys.stdout.flush()
@@ -91,11 +92,14 @@ def _row(judgement: VideoJudgement) -> str:
         f"{judgement.verdict:12} {value:>7} {judgement.threshold.value:9.3f}"
         f" {seconds:>11}  {name}"
     )
-    if judgement.score == scores.ALIGNED:
-        row += f": {judgement.explanation}"
-    elif judgement.streams_in_words:
-        row += f": {judgement.streams_in_words}"
-    if judgement.suspicious_periods:
+    if judgement.is_borderline:
+        row += ": borderline"
+    if judgement.score in scores.OF_LAGS:
+        row += f": {sentences.explanation(judgement)}"
+    elif said := sentences.streams(judgement):
+        row += f": {said}"
+    # The sentence names them where stretches decide.
+    if judgement.suspicious_periods and not judgement.by_stretches:
         periods = ", ".join(f"{s:g}-{e:g}" for s, e in judgement.suspicious_periods)
         row += f" (suspicious seconds: {periods})"
     if len(judgement.tracks) > 1:
@@ -109,7 +113,11 @@ def _row(judgement: VideoJudgement) -> str:
 
 
 def _face(judgement: VideoJudgement, track: int) -> str:
+    speaks = judgement.speaks(track)
+    # How well a voice fits who does not speak would be read as a verdict.
+    if speaks is False:
+        return "not speaking"
     value = judgement.of_track(track).value
-    said = "too short" if value is None else f"{value:.3f}"
-    words = {True: ", speaks", False: ", not speaking", None: ""}
-    return said + words[judgement.speaks(track)]
+    return ("too short" if value is None else f"{value:.3f}") + ", speaks" * bool(
+        speaks
+    )

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from tfmds.common.errors import InputError
-from tfmds.evaluation.judgement import JudgedChunk, SkippedTrack
+from tfmds.judgement.seen import JudgedChunk, SkippedTrack
 
 _ALL, _LARGEST = "all", "largest"
 

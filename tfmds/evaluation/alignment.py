@@ -1,28 +1,20 @@
 """Alignment: at which lag a voice fits a mouth, and how well, judged within the video.
 
-A distance means something else in each recording, and sound and picture are seldom in
-step to the millisecond. So a mouth is not only compared with the voice of the same
-time, but with that of other times up to two seconds away: where its own voice fits,
-the mean distance by lag has a dip, and the rest of the curve says what "does not fit"
-means in this recording. docs/alignment.md has what each part was measured to be worth.
-
-    distances by lag --(evidence)--> stretches --(align)--> offset, clearness, score
-
-Lags are in seconds: how much later the voice is taken than the mouth, so positive where
-the sound is late.
+Of a video as a whole, from the evidence of all its seconds: one offset, how clear it
+is, and the aligned score. Of its stretches see `course`. docs/alignment.md has what
+each part was measured to be worth.
 """
 
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from tfmds.spec import MAX_LAG, MOUTH_HOP, VOICE_HOP
+from tfmds.evaluation import lag_evidence
+from tfmds.evaluation.lag_evidence import Evidence, lags
+from tfmds.spec import MOUTH_HOP, VOICE_HOP
 
-# From here on mouth and voice of a track are mismatches.
-MISMATCH_LAG = 0.4
 # Where an offset is searched for.
 MAX_OFFSET = 0.6
 # Offset of most recordings for weights that were learned from GRID, and how far others
@@ -37,7 +29,7 @@ CLEAR = 3.0
 # A score from less would be guessed.
 MIN_SECONDS = 2.0
 # Who speaks is asked anew after so many seconds.
-STRETCH_SECONDS = 5.0
+TURN_SECONDS = 5.0
 
 # A far lag's mean over `n` seconds has a deviation of about `_NOISE / sqrt(n)` of that
 # of single distances; how many independent lags this guess weighs as much as.
@@ -48,156 +40,7 @@ _FAR_LAG = 0.6
 _DEPENDENT_LAGS = 7.5
 # Mean of the lowest fit within the tolerance where nothing fits.
 _LOWEST_OF_NOISE = -0.5
-# Means of rows and of columns are taken away in turns so often.
-_PASSES = 6
 _ROUNDING = 1e-6
-
-
-def lags() -> np.ndarray:
-    """The lags that are looked at, float64 `[k]`, ascending; 0 is in the middle."""
-    count = round(MAX_LAG / VOICE_HOP)
-    return np.arange(-count, count + 1) * VOICE_HOP
-
-
-def distances_by_lag(
-    mouth_seconds: np.ndarray,
-    mouth: np.ndarray,
-    voice_seconds: np.ndarray,
-    voice: np.ndarray,
-) -> np.ndarray:
-    """Distance of each mouth to the voice at each lag.
-
-    Args:
-      mouth_seconds: `[m]`, starts of the mouth chunks, `MOUTH_HOP` apart.
-      mouth: `[m, d]`, their embeddings.
-      voice_seconds: `[v]`, starts of the voice chunks, `VOICE_HOP` apart.
-      voice: `[v, d]`.
-
-    Returns:
-      float64 `[m, k]`, by `lags()`; NaN where there is no voice chunk.
-    """
-    step = np.asarray(voice_seconds)[None] - np.asarray(mouth_seconds)[:, None]
-    column = np.round(step / VOICE_HOP).astype(int) + len(lags()) // 2
-    square = (
-        np.sum(np.square(mouth, dtype=np.float64), axis=1)[:, None]
-        + np.sum(np.square(voice, dtype=np.float64), axis=1)[None]
-        - 2 * np.asarray(mouth, np.float64) @ np.asarray(voice, np.float64).T
-    )
-    row, at = np.nonzero((column >= 0) & (column < len(lags())))
-    table = np.full((len(mouth), len(lags())), np.nan)
-    table[row, column[row, at]] = np.sqrt(np.maximum(square[row, at], 0))
-    return table
-
-
-_BY_LAG = ("count", "distance", "centred")
-
-
-@dataclasses.dataclass(frozen=True)
-class Evidence:
-    """What a stretch of a track says; stretches of the same track add up.
-
-    Attributes:
-      track: Number of the track.
-      start_seconds: When its first mouth chunk begins, on the video's clock.
-      end_seconds: When its last one ends.
-      count: `[k]`, mouth chunks that have a voice chunk at each lag.
-      distance: `[k]`, sum of their distances.
-      centred: `[k]`, sum of their centred distances, see `evidence`.
-      freedom: Degrees of freedom of the centred distances of its mismatches.
-      square: Sum of their squares.
-    """
-
-    track: int
-    start_seconds: float
-    end_seconds: float
-    count: tuple[float, ...]
-    distance: tuple[float, ...]
-    centred: tuple[float, ...]
-    freedom: float
-    square: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields by name."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Evidence":
-        """Reads what `to_json` wrote; KeyError or TypeError where it is another."""
-        return cls(**fields | {name: tuple(fields[name]) for name in _BY_LAG})
-
-
-def evidence(
-    start_seconds: np.ndarray,
-    distances: np.ndarray,
-    track: int = 0,
-    chunk_seconds: float = 1.0,
-) -> list[Evidence]:
-    """Sums up the distances by lag of one track record, by stretches of 5 s.
-
-    The centred distance of mouth `i` and voice `j` is `D[i, j] - mouth[i] - voice[j]`,
-    where `mouth` and `voice` are such that over the mismatches of each mouth and of
-    each voice its mean is 0: a mouth, or a voice, that is far from everything says
-    nothing about who belongs to whom.
-
-    Args:
-      start_seconds: `[m]`, starts of the mouth chunks, `MOUTH_HOP` apart.
-      distances: `[m, k]` by `lags()`, NaN where there is no voice.
-      track: Number of the track.
-      chunk_seconds: Length of a chunk.
-
-    Returns:
-      A stretch every `STRETCH_SECONDS`; none where there are no mismatches, since
-      nothing can be said then.
-    """
-    distances = np.asarray(distances, np.float64)
-    starts = np.asarray(start_seconds, np.float64)
-    known = ~np.isnan(distances)
-    far = known & (np.abs(lags()) >= MISMATCH_LAG - _ROUNDING)
-    if not far.any():
-        return []
-    per_hop = round(MOUTH_HOP / VOICE_HOP)
-    mouth = np.round((starts - starts[0]) / MOUTH_HOP).astype(int)
-    voice = mouth[:, None] * per_hop + np.arange(len(lags()))
-    centred = np.where(known, distances, 0.0)
-    # Each mouth has mismatches with other voices than its neighbour has, so that one
-    # pass does not part what both add.
-    for _ in range(_PASSES):
-        centred -= _mean(centred, far, np.arange(len(starts))[:, None])
-        centred -= _mean(centred, far, voice)
-    centred = np.where(known, centred, 0.0)
-    means = far.any(axis=1).sum() + len(np.unique(voice[far])) - 1
-    free = max(0.0, 1 - means / far.sum())
-    number = np.floor((starts - starts[0] + _ROUNDING) / STRETCH_SECONDS).astype(int)
-    found = []
-    for stretch in np.unique(number):
-        rows = number == stretch
-        found.append(
-            Evidence(
-                track=int(track),
-                start_seconds=round(float(starts[rows][0]), 3),
-                end_seconds=round(float(starts[rows][-1] + chunk_seconds), 3),
-                count=tuple(known[rows].sum(axis=0).tolist()),
-                distance=_sums(np.where(known[rows], distances[rows], 0.0)),
-                centred=_sums(centred[rows]),
-                freedom=float(far[rows].sum() * free),
-                square=float(np.square(centred[rows][far[rows]]).sum()),
-            )
-        )
-    return found
-
-
-def _sums(values: np.ndarray) -> tuple[float, ...]:
-    # Rounded, since they travel as text.
-    return tuple(np.round(values.sum(axis=0), 5).tolist())
-
-
-def _mean(values: np.ndarray, mask: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Mean of the values under the mask that share a label, for each value."""
-    label = np.broadcast_to(label, values.shape)
-    weight = mask.ravel().astype(np.float64)
-    total = np.bincount(label.ravel(), values.ravel() * weight)
-    count = np.bincount(label.ravel(), weight)
-    return (total / np.maximum(count, 1))[label]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,10 +141,12 @@ def align_video(stretches: Iterable[Evidence]) -> VideoAlignment:
     by_track: dict[int, list[Evidence]] = {}
     for stretch in sorted(stretches, key=lambda s: (s.start_seconds, s.track)):
         middle = (stretch.start_seconds + stretch.end_seconds) / 2
-        present = by_time.setdefault(int(middle // STRETCH_SECONDS), {})
+        present = by_time.setdefault(int(middle // TURN_SECONDS), {})
         present.setdefault(stretch.track, []).append(stretch)
         by_track.setdefault(stretch.track, []).append(stretch)
-    deviations = {track: _deviation(found) for track, found in by_track.items()}
+    deviations = {
+        track: lag_evidence.deviation(found) for track, found in by_track.items()
+    }
     moments = [
         {t: _Moment.of(s, deviations[t]) for t, s in present.items()}
         for _, present in sorted(by_time.items())
@@ -339,10 +184,10 @@ class _Moment:
 
     @classmethod
     def of(cls, stretches: Sequence[Evidence], deviation: float) -> "_Moment":
-        count = _total(stretches, "count")
+        count = lag_evidence.total(stretches, "count")
         with np.errstate(invalid="ignore", divide="ignore"):
-            distance = _total(stretches, "distance") / count
-            fit = _total(stretches, "centred") / np.sqrt(count)
+            distance = lag_evidence.total(stretches, "distance") / count
+            fit = lag_evidence.total(stretches, "centred") / np.sqrt(count)
         # A distance that is always the same, or nearly, says nothing.
         fit = fit / deviation if deviation else np.full(len(fit), np.nan)
         return cls(
@@ -425,18 +270,3 @@ def _covered(periods: Sequence[tuple[float, float]]) -> float:
         total += max(0.0, stop - max(start, end))
         end = max(end, stop)
     return total
-
-
-def _total(stretches: Iterable[Evidence], name: str) -> np.ndarray:
-    values = [getattr(s, name) for s in stretches]
-    return np.asarray(np.sum(values, axis=0, dtype=np.float64))
-
-
-def _deviation(stretches: Sequence[Evidence]) -> float:
-    """Standard deviation of the mismatches' centred distances, 0 where hardly any."""
-    freedom = sum(s.freedom for s in stretches)
-    if not freedom:
-        return 0.0
-    deviation = math.sqrt(sum(s.square for s in stretches) / freedom)
-    distance = _total(stretches, "distance").sum() / _total(stretches, "count").sum()
-    return deviation if deviation > _ROUNDING * distance else 0.0

@@ -18,6 +18,8 @@ from tfmds.data import manifest
 MDS = "mds"
 # See `alignment`.
 ALIGNED = "aligned"
+# See `course`.
+STRETCHES = "stretches"
 # Mean over the chunks of the probability of fake that a head of the network gives,
 # named as its stream (`spec.STREAMS`).
 VISUAL, AUDIO = "visual", "audio"
@@ -27,6 +29,7 @@ FUSED = "fused"
 SCORES = {
     MDS: "MDS",
     ALIGNED: "aligned score",
+    STRETCHES: "stretch score",
     VISUAL: "probability of the visual head",
     AUDIO: "probability of the audio head",
     FUSED: "fused score",
@@ -37,18 +40,24 @@ TELLS = {
     " step",
     ALIGNED: "how well mouth and voice fit where they fit best, and nothing of"
     " forgeries that keep both in step",
+    STRETCHES: "how sure it is that in some stretch the voice fits no mouth in view,"
+    " nothing of forgeries that keep both in step",
     VISUAL: "whether the picture by itself looks like the forgeries that the model was"
     " trained on, and nothing of other kinds or of the voice",
     AUDIO: "whether the voice by itself sounds like the forgeries that the model was"
     " trained on, and nothing of other kinds or of the picture",
 }
 # Those that a model gives; the fused score is made of them.
-MEASURED = (MDS, ALIGNED, VISUAL, AUDIO)
+MEASURED = (MDS, ALIGNED, STRETCHES, VISUAL, AUDIO)
+# Those that are made of distances by lag.
+OF_LAGS = (ALIGNED, STRETCHES)
 # Those that are the mean of a value of the chunks.
 MEANS = (MDS, VISUAL, AUDIO)
 # Where a score comes from.
 _HOW_TO_GET = {
-    ALIGNED: "--score=aligned with --model=RUN measures it",
+    **dict.fromkeys(
+        OF_LAGS, "--score=aligned or --score=stretches with --model=RUN measures it"
+    ),
     **dict.fromkeys(
         (VISUAL, AUDIO),
         "tfmds.evaluate --model=RUN writes it where the run trained that head"

@@ -88,48 +88,8 @@ class Threshold:
     @property
     def is_of_mismatches(self) -> bool:
         """Whether its fakes were real pictures with other voices or shifted ones."""
-        return bool(self.manipulations) and set(self.manipulations) <= {
-            spec.SWAP,
-            spec.SHIFT,
-        }
-
-    @property
-    def summary(self) -> str:
-        """The threshold and what it promises, in one sentence."""
-        low, high = self.interval or (None, None)
-        interval = "" if low is None else f" [{low:.4g}, {high:.4g}]"
-        return (
-            f"threshold {self.value:.4g}{interval} of the {scores.SCORES[self.score]}"
-            f" by {self.criterion} on"
-            f" {self.counts['real']} real and {self.counts['fake']} fake {self.split}"
-            f" videos of {self.counts['groups']} groups; there it calls"
-            f" {self.recall} of the fakes and {self.false_positive_rate} of the reals"
-            " fake"
-        )
-
-    @property
-    def summaries(self) -> list[str]:
-        """The same of it and of what was chosen with it, a sentence each."""
-        more = [x.summary for x in (self.fusion, self.localizer) if x is not None]
-        heads = [
-            f"forged {spec.STREAMS[stream]}: {head.summary}"
-            for stream, head in self.heads.items()
-        ]
-        return [self.summary, *more, *heads]
-
-    @property
-    def legend(self) -> str:
-        """What the score tells and how it is read, for readers of a verdict."""
-        tells = [
-            f"the {scores.SCORES[name]} tells {scores.TELLS[name]}"
-            for name in self.made_of
-        ]
-        if self.fusion:
-            tells = [f"the {scores.SCORES[self.score]} weighs these together", *tells]
-        said = "; ".join(tells)
-        return (
-            f"{said[0].upper()}{said[1:]}. The lower the score, the more like a real"
-            " recording; from the threshold on a video is called fake."
+        return bool(self.manipulations) and all(
+            kind.startswith(spec.VOICE) for kind in self.manipulations
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -104,9 +104,11 @@ class ExportInfo:
         )
         threshold = Threshold.from_json(about["threshold"], where)
         has_lags = about.get(LAGS) == LAG_GRID
-        if scores.ALIGNED in threshold.made_of and not has_lags:
+        by_lags = {*threshold.made_of} & {*scores.OF_LAGS}
+        if by_lags and not has_lags:
             raise InputError(
-                f"{where}: its threshold is one of the aligned score, and it gives no"
+                f"{where}: its threshold is one of the"
+                f" {scores.SCORES[by_lags.pop()]}, and it gives no"
                 f" distances by lag, or at other lags; export the model again"
             )
         heads = dict(about.get(HEADS, {}))

@@ -17,7 +17,7 @@ from etils import epath
 from tfmds import spec as words
 from tfmds.common.errors import InputError
 from tfmds.data.example_proto import Example
-from tfmds.evaluation import alignment
+from tfmds.evaluation import lag_evidence
 from tfmds.exporting import export_info
 from tfmds.exporting.export_info import LIGHT_FILES, DistancesByLag, ExportInfo
 from tfmds.spec import ViewConfig
@@ -71,7 +71,7 @@ class LightModel(ExportInfo):
         hop = round(words.VOICE_HOP * self.spec.mfcc_rate)
         voice_starts = np.arange(0, len(mfcc) - count + 1, hop)
         voices = [mfcc[start : start + count].T for start in voice_starts]
-        distances = alignment.distances_by_lag(
+        distances = lag_evidence.distances_by_lag(
             starts / rate,
             _embed(self.see, mouths, _MOUTHS_AT_ONCE),
             voice_starts / self.spec.mfcc_rate,

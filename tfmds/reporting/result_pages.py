@@ -11,8 +11,9 @@ from tfmds.evaluation import localization, localization_metrics, metrics
 from tfmds.evaluation.comparison import Comparison
 from tfmds.evaluation.epochs import Epochs
 from tfmds.evaluation.evaluation import ALL, CHUNKS, LOCALIZATION, VIDEOS, Evaluation
-from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.scores import SCORES, VideoScores
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
 from tfmds.reporting import result_charts, video_page
 
 # Faces of a video by track and time in seconds, as JPEG.

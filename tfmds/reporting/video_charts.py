@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import numpy as np
 
-from tfmds.evaluation.alignment import lags
-from tfmds.evaluation.judgement import VideoJudgement
-from tfmds.evaluation.scores import ALIGNED, SCORES
+from tfmds.evaluation.lag_evidence import lags
+from tfmds.evaluation.scores import OF_LAGS, SCORES
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.reporting import sentences
 from tfmds.reporting.charts import (
     CLASSES,
     FAKE,
@@ -41,7 +42,7 @@ def dissonance(
     """
     threshold = judgement.level
     name = "probability of fake" if judgement.score in STREAMS else "dissonance"
-    level_name = "mismatches" if judgement.score == ALIGNED else "threshold"
+    level_name = "mismatches" if judgement.score in OF_LAGS else "threshold"
     chunks = judgement.of_track(track).chunks
     length = judgement.chunk_seconds
     top = max(threshold or 0, *map(judgement.shown_distance, judgement.chunks)) * 1.1
@@ -52,8 +53,8 @@ def dissonance(
             "start": chunk.start_seconds,
             # Chunks that overlap are drawn up to the next.
             "end": min(chunk.start_seconds + length, following),
-            "time": f"{clock(chunk.start_seconds)} to"
-            f" {clock(chunk.start_seconds + length)}",
+            "time": f"{sentences.clock(chunk.start_seconds)} to"
+            f" {sentences.clock(chunk.start_seconds + length)}",
             "distance": judgement.shown_distance(chunk),
             "threshold": threshold,
             "reading": "suspicious" if judgement.is_suspicious(chunk) else "matching",
@@ -246,15 +247,7 @@ def distributions(
     )
 
 
-def clock(seconds: float) -> str:
-    """Seconds as `m:ss`, or `m:ss.s` where they are not whole."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    whole, tenth = divmod(rest, 10)
-    return f"{minutes}:{whole:02d}" + (f".{tenth}" if tenth else "")
-
-
-# The same for Vega's axes.
+# `sentences.clock` for Vega's axes.
 _CLOCK_EXPRESSION = (
     "floor(datum.value / 60) + ':' + (datum.value % 60 < 10 ? '0' : '')"
     " + format(datum.value % 60, '~f')"

@@ -22,16 +22,10 @@ from etils import epath
 from tfmds import spec
 from tfmds.common import files
 from tfmds.evaluation.bootstrap import Estimate
-from tfmds.evaluation.judgement import (
-    CANNOT_TELL,
-    FAKE_VERDICT,
-    OUT_OF_STEP,
-    REAL_VERDICT,
-    STREAM_WORDS,
-    JudgedChunk,
-    VideoJudgement,
-)
-from tfmds.reporting import video_charts
+from tfmds.judgement import verdict
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
+from tfmds.reporting import sentences, video_charts
 from tfmds.reporting.charts import library, to_page
 
 INDEX_FILE = "index.html"
@@ -40,10 +34,7 @@ INDEX_FILE = "index.html"
 _MAX_FACES = 240
 # An index lists so many videos at most; a browser opens that at once.
 _MAX_LISTED = 5000
-# A sentence names so many stretches of time at most.
-_MAX_PERIODS = 6
-
-_LISTED_FIRST = (FAKE_VERDICT, OUT_OF_STEP, CANNOT_TELL, REAL_VERDICT)
+_LISTED_FIRST = (verdict.FAKE, verdict.OUT_OF_STEP, verdict.CANNOT_TELL, verdict.REAL)
 
 _IN_PLAIN_WORDS = {
     spec.NO_FACE: "No face was in view long and large enough to be looked at.",
@@ -95,7 +86,7 @@ def details(judgement: VideoJudgement) -> dict[str, Any]:
     """What the page of one video says, in parts for a page that draws it itself.
 
     Returns:
-      JSON: `result` as `VideoJudgement.to_json`, `chunk_seconds`, `lags` with the mean
+      JSON: `chunk_seconds`, `lags` with the mean
       distance at each, the HTML of `verdict` and `unseen`, and `tracks` with the
       pictures of their faces.
     """
@@ -106,7 +97,6 @@ def details(judgement: VideoJudgement) -> dict[str, Any]:
     }
     strips = [track_strip(judgement, track, most_faces) for track in judgement.tracks]
     return {
-        "result": judgement.to_json(),
         "chunk_seconds": judgement.chunk_seconds,
         "lags": video_charts.lag_rows(judgement),
         "verdict": render("verdict.html", **words),
@@ -226,7 +216,7 @@ def track_strip(
             _Face(
                 source="data:image/jpeg;base64,"
                 + base64.b64encode(chunk.face_jpeg).decode(),
-                time=video_charts.clock(chunk.start_seconds),
+                time=sentences.clock(chunk.start_seconds),
                 start_seconds=chunk.start_seconds,
                 distance=judgement.shown_distance(chunk),
                 suspicious=judgement.is_suspicious(chunk),
@@ -257,12 +247,13 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["clock"] = video_charts.clock
-    environment.filters["periods"] = _say_periods
-    environment.filters["seconds"] = _say_seconds
+    environment.filters["clock"] = sentences.clock
+    environment.filters["periods"] = sentences.periods
+    environment.filters["seconds"] = sentences.duration
+    environment.globals["sentences"] = sentences
     environment.filters["value"] = _say_value
     environment.filters["bounds"] = _say_bounds
-    environment.filters["stream_word"] = STREAM_WORDS.__getitem__
+    environment.filters["stream_word"] = sentences.STREAM_WORDS.__getitem__
     return environment
 
 
@@ -287,15 +278,6 @@ def render(
     return page.encode(errors="replace").decode()
 
 
-def _say_periods(periods: Sequence[tuple[float, float]]) -> str:
-    said = ", ".join(
-        f"{video_charts.clock(start)} to {video_charts.clock(end)}"
-        for start, end in periods[:_MAX_PERIODS]
-    )
-    more = len(periods) - _MAX_PERIODS
-    return f"{said} and {more} more stretches" if more > 0 else said
-
-
 def _say_value(estimate: Estimate) -> str:
     return "-" if estimate.value is None else f"{estimate.value:.3f}"
 
@@ -305,8 +287,3 @@ def _say_bounds(estimate: Estimate) -> str:
         return estimate.reason
     low, high = estimate.interval
     return f"{low:.3f} to {high:.3f}"
-
-
-def _say_seconds(seconds: float) -> str:
-    text = f"{seconds:.1f}".removesuffix(".0")
-    return f"{text} second{'' if text == '1' else 's'}"

@@ -5,7 +5,7 @@ import itertools
 import os
 from collections.abc import Iterable, Mapping
 
-from tfmds.evaluation.judgement import VideoJudgement
+from tfmds.judgement.judgement import VideoJudgement
 from tfmds.reporting import video_page
 
 

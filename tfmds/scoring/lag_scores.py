@@ -9,8 +9,10 @@ import tensorflow as tf
 
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, lags
-from tfmds.evaluation import alignment, scores
-from tfmds.evaluation.alignment import Evidence, VideoAlignment
+from tfmds.evaluation import alignment, course, lag_evidence, scores
+from tfmds.evaluation.alignment import VideoAlignment
+from tfmds.evaluation.course import Course
+from tfmds.evaluation.lag_evidence import Evidence
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models.two_stream import single_streams
 from tfmds.spec import VOICE_HOP, ChunkSpec, ViewConfig
@@ -22,11 +24,13 @@ class LagScores:
 
     Attributes:
       alignments: Of each video, by its id.
+      courses: Of each video, by its id.
       starts: Starts of the mouth chunks of each track, `[m]` by video and number.
       distances: Their distances by lag, float32 `[m, k]`.
     """
 
     alignments: dict[str, VideoAlignment]
+    courses: dict[str, Course]
     starts: dict[tuple[str, int], np.ndarray]
     distances: dict[tuple[str, int], np.ndarray]
 
@@ -34,7 +38,7 @@ class LagScores:
     def of(cls, evidence: Mapping[str, list[Evidence]]) -> "LagScores":
         """What is known of videos without the distances of their chunks."""
         found = {v: alignment.align_video(e) for v, e in evidence.items()}
-        return cls(found, {}, {})
+        return cls(found, {v: course.trace(e) for v, e in evidence.items()}, {}, {})
 
     def with_aligned(self, videos: VideoScores) -> VideoScores:
         """The videos with their aligned score and offset, NaN where there is none."""
@@ -45,15 +49,21 @@ class LagScores:
             )
             for name in ("aligned", "offset_seconds")
         }
+        courses = [self.courses.get(video) for video in videos.video_id]
+        by_stretches = [c.score if c else None for c in courses]
         return dataclasses.replace(
             videos,
-            scores={**videos.scores, scores.ALIGNED: columns["aligned"]},
+            scores={
+                **videos.scores,
+                scores.ALIGNED: columns["aligned"],
+                scores.STRETCHES: np.array(by_stretches, np.float64),
+            },
             offset_seconds=columns["offset_seconds"],
         )
 
     def with_offset_distance(self, chunks: ChunkScores) -> ChunkScores:
         """The chunks with the distance at the offset of their video."""
-        grid = alignment.lags()
+        grid = lag_evidence.lags()
         values = np.full(len(chunks), np.nan)
         for row, key in enumerate(zip(chunks.video_id, chunks.track, strict=True)):
             found = self.alignments.get(key[0])
@@ -88,7 +98,7 @@ def measure(
     ):
         distances = np.where(distances == lags.NONE, np.nan, distances)
         evidence.setdefault(key[0], [])
-        evidence[key[0]] += alignment.evidence(starts, distances, key[1], spec.seconds)
+        evidence[key[0]] += lag_evidence.sum_up(starts, distances, key[1], spec.seconds)
         parts.setdefault(key, []).append((starts, distances))
     joined = {
         key: tuple(map(np.concatenate, zip(*some, strict=True)))
@@ -96,6 +106,7 @@ def measure(
     }
     return LagScores(
         alignments={v: alignment.align_video(e) for v, e in evidence.items()},
+        courses={v: course.trace(e) for v, e in evidence.items()},
         starts={key: starts for key, (starts, _) in joined.items()},
         distances={key: distances for key, (_, distances) in joined.items()},
     )
@@ -136,10 +147,10 @@ class Spoken:
         found = []
         for starts, seen in self.mouths:
             inside = (seconds > starts[0] - 1e-3) & (seconds < starts[-1] + 1e-3)
-            distances = alignment.distances_by_lag(
+            distances = lag_evidence.distances_by_lag(
                 starts, seen, seconds[inside], voiced.voice[inside]
             )
-            found += alignment.evidence(starts, distances, track, chunk_seconds)
+            found += lag_evidence.sum_up(starts, distances, track, chunk_seconds)
         return found
 
 

@@ -16,7 +16,7 @@ from tfmds import spec
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.evaluation import score_files, scores
-from tfmds.evaluation.alignment import Evidence
+from tfmds.evaluation.lag_evidence import Evidence
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models.config import TwoStreamConfig
 from tfmds.scoring import lag_scores, scorer

@@ -184,7 +184,7 @@ class Worker:
 
     def _write_judgement(self, asked: messages.Header) -> None:
         # As in `run`; these are for videos only.
-        from tfmds.detection import judging
+        from tfmds.detection import judgement_json, judging
         from tfmds.preprocessing import isolation
         from tfmds.reporting import video_page
         from tfmds.serving import jobs
@@ -219,12 +219,15 @@ class Worker:
             check()
         finally:
             del self._readers[asked["id"]]
+        result = judgement_json.write(judgement)
         provenance = {"file": f"sha256:{asked['digest']}"}
         page = video_page.video_page(judgement, provenance)
         files.write_text(folder / jobs.REPORT_FILE, page)
-        details = json.dumps(video_page.details(judgement), allow_nan=False)
+        details = json.dumps(
+            {"result": result, **video_page.details(judgement)}, allow_nan=False
+        )
         files.write_text(folder / jobs.DETAILS_FILE, details)
-        files.write_json(folder / jobs.RESULT_FILE, judgement.to_json())
+        files.write_json(folder / jobs.RESULT_FILE, result)
 
     def _stop(self, number: int) -> None:
         self._stopped.add(number)

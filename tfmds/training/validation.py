@@ -21,9 +21,9 @@ from tfmds.evaluation import (
     score_files,
     scores,
 )
-from tfmds.evaluation.alignment import Evidence
 from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
+from tfmds.evaluation.lag_evidence import Evidence
 from tfmds.evaluation.scores import VideoScores
 from tfmds.scoring import lag_scores, scorer
 from tfmds.scoring.lag_scores import LagScores, Spoken

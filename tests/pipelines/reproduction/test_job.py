@@ -19,8 +19,8 @@ from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest
 from tfmds.data.config import BatchConfig
 from tfmds.evaluation import score_files
-from tfmds.evaluation.judgement import VERDICTS
 from tfmds.exporting import export_info
+from tfmds.judgement.verdict import VERDICTS
 from tfmds.models.config import TwoStreamConfig
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.training.config import RunConfig, TrainingConfig

@@ -6,17 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.evaluation.lag_samples import record
-from tfmds.evaluation import alignment
+from tfmds.detection import judgement_json
+from tfmds.evaluation import lag_evidence
 from tfmds.evaluation.calibration import Calibration
 from tfmds.evaluation.fusion import FusedInput, Fusion
-from tfmds.evaluation.judgement import (
-    JudgedChunk,
-    SkippedTrack,
-    VideoJudgement,
-    merge_periods,
-)
 from tfmds.evaluation.localization import Localizer
 from tfmds.evaluation.thresholds import Threshold
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk, SkippedTrack, merge_periods
+from tfmds.reporting import sentences
 
 
 def judgement(distances, threshold=0.5, **fields):
@@ -52,12 +50,13 @@ def test_the_json_form_is_json_and_complete():
         skipped_tracks=(SkippedTrack(0.0, 0.5, "shorter than 50 frames"),),
         model_id="m",
     )
-    fields = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    fields = json.loads(json.dumps(judgement_json.write(found), allow_nan=False))
     assert fields["verdict"] == "fake"
     assert fields["mds"] == fields["threshold"] == 0.5
     assert fields["suspicious_periods"] == [[1.0, 2.0]]
     assert fields["unscored_periods"] == [[2.0, 3.0]]
     expected = {"start_seconds": 1.0, "distance": 0.75, "box": [], "suspicious": True}
+    expected["reading"] = "does_not_fit"
     assert fields["tracks"][0]["chunks"][1] == expected
     assert fields["skipped_tracks"][0]["reason"] == "shorter than 50 frames"
 
@@ -66,17 +65,17 @@ def test_fake_periods_are_those_of_the_localization():
     distances = [(0, 0.0, 0.1), (0, 1.0, 0.9), (0, 2.0, 0.9), (0, 3.0, 0.1)]
     found = judgement(distances)
     assert found.fake_periods is None
-    assert found.to_json()["fake_periods"] is None
+    assert judgement_json.write(found)["fake_periods"] is None
     threshold = Threshold(0.5, localizer=Localizer(low=0.5, high=0.8))
     found = VideoJudgement("a.mp4", "ok", threshold, chunks=found.chunks)
-    assert found.to_json()["fake_periods"] == [[1.0, 3.0]]
+    assert judgement_json.write(found)["fake_periods"] == [[1.0, 3.0]]
 
 
 def test_of_a_video_without_a_score_nothing_can_be_told():
     found = VideoJudgement(
         "a.mp4", "no_face", Threshold(0.5), "none seen", seconds_total=2
     )
-    fields = found.to_json()
+    fields = judgement_json.write(found)
     assert fields["verdict"] == "cannot_tell"
     assert fields["mds"] is None
     assert fields["reason"] == "none seen"
@@ -124,7 +123,7 @@ class TestByTheAlignedScore:
         evidence, chunks = [], []
         for track, offset in enumerate(faces):
             starts, distances = record(seconds, offset, seed=track)
-            evidence += alignment.evidence(starts, distances, track)
+            evidence += lag_evidence.sum_up(starts, distances, track)
             chunks += [JudgedChunk(track, float(t), 1.0) for t in range(int(seconds))]
         return VideoJudgement(
             "a.mp4",
@@ -143,7 +142,7 @@ class TestByTheAlignedScore:
         assert found.verdict == verdict
         assert found.value == found.whole.aligned
         assert (found.value >= -1) == (verdict != "real")
-        fields = json.loads(json.dumps(found.to_json(), allow_nan=False))
+        fields = json.loads(json.dumps(judgement_json.write(found), allow_nan=False))
         assert fields["verdict"] == verdict
         assert fields["score"] == "aligned"
         assert fields["aligned"] == pytest.approx(found.value, abs=1e-4)
@@ -151,13 +150,13 @@ class TestByTheAlignedScore:
         if offset is not None:
             assert fields["offset_seconds"] == pytest.approx(offset, abs=0.02)
             step = "early" if offset < 0 else "late"
-            assert found.explanation.count("The sound is 0.") == 1
-            assert step in found.explanation
+            assert sentences.explanation(found).count("The sound is 0.") == 1
+            assert step in sentences.explanation(found)
 
     def test_too_little_is_told_and_not_judged(self):
         found = self.judge(0.08, seconds=1.4)
         assert found.verdict == "cannot_tell"
-        assert "1.4 s" in found.explanation
+        assert "1.4 s" in sentences.explanation(found)
         assert found.suspicious_periods == ()
         assert found.fake_probability is None
 
@@ -165,15 +164,15 @@ class TestByTheAlignedScore:
         threshold = Threshold(-1.0, score="aligned")
         found = VideoJudgement("a.mp4", "no_face", threshold, reason="no face")
         assert found.verdict == "cannot_tell"
-        assert found.to_json()["status"] == "no_face"
-        assert found.to_json()["aligned"] is None
+        assert judgement_json.write(found)["status"] == "no_face"
+        assert judgement_json.write(found)["aligned"] is None
 
     def test_a_listener_is_not_called_fake(self):
         found = self.judge(None, 0.08)
         assert found.verdict == "real"
         assert [found.speaks(track) for track in (0, 1)] == [False, True]
         assert found.suspicious_periods == ()
-        speaks = [track["speaks"] for track in found.to_json()["tracks"]]
+        speaks = [track["speaks"] for track in judgement_json.write(found)["tracks"]]
         assert speaks == [False, True]
 
     def test_a_voice_that_fits_nobody_is_fake_and_nobody_is_said_to_speak(self):
@@ -193,7 +192,7 @@ class TestByTheAlignedScore:
     def test_a_voice_over_a_still_picture_comes_from_elsewhere(self):
         found = self.with_motion(self.judge(None), 0.1)
         assert found.verdict == "cannot_tell"
-        assert "from elsewhere" in found.explanation
+        assert "from elsewhere" in sentences.explanation(found)
         assert found.suspicious_periods == ()
         assert found.speaks(0) is False
         assert self.with_motion(self.judge(None), 2.0).verdict == "fake"
@@ -205,7 +204,7 @@ class TestByTheAlignedScore:
         still = self.with_motion(moving, 0.1)
         assert still.value == moving.value
         assert still.verdict == "cannot_tell"
-        assert "no mouth in view moves" in still.explanation
+        assert "no mouth in view moves" in sentences.explanation(still)
 
     def test_of_what_cannot_be_told_no_probability_is_told(self):
         calibrated = Threshold(
@@ -235,10 +234,10 @@ class TestByTheAlignedScore:
         )
         assert long.fake_probability < 0.1
         assert long.shares["fake"] == 0
-        assert "Only" not in long.explanation
+        assert "Only" not in sentences.explanation(long)
         assert short.verdict == long.verdict == "real"
-        assert "Only 3.0 s could be compared" in short.explanation
-        assert "4 s and more" in short.explanation
+        assert "Only 3.0 s could be compared" in sentences.explanation(short)
+        assert "4 s and more" in sentences.explanation(short)
         assert short.fake_probability is None
         assert short.shares is None
 
@@ -263,19 +262,19 @@ class TestByTheAlignedScore:
         curve = Calibration("logistic", 1.0, 99.0)
         threshold = Threshold(-1.0, score="aligned", calibration=curve)
         sure = self.judge(0.08)
-        assert sure.explanation.startswith("Mouth and voice fit.")
+        assert sentences.explanation(sure).startswith("Mouth and voice fit.")
         found = dataclasses.replace(sure, threshold=threshold)
         assert found.verdict == "real"
         assert found.is_borderline
-        assert found.explanation.startswith("Mouth and voice barely fit.")
+        assert sentences.explanation(found).startswith("Mouth and voice barely fit.")
 
     def test_faces_that_were_left_out_are_not_said_to_have_been_heard(self):
         skipped = (SkippedTrack(0.0, 5.0, "face 2, it was not chosen (--tracks)"),)
         found = dataclasses.replace(self.judge(None), skipped_tracks=skipped)
-        assert "no mouth that was looked at" in found.explanation
-        assert "in view" not in found.explanation
+        assert "no mouth that was looked at" in sentences.explanation(found)
+        assert "in view" not in sentences.explanation(found)
         still = self.with_motion(found, 0.1)
-        assert "of a face that was left out" in still.explanation
+        assert "of a face that was left out" in sentences.explanation(still)
 
     def test_without_distances_of_mismatches_there_is_no_level_to_hold_against(self):
         # The threshold is in other units than the distances.
@@ -310,8 +309,8 @@ class TestByTheAlignedScore:
 
     def test_the_judgement_survives_json(self):
         found = self.judge(0.08, None)
-        fields = json.loads(json.dumps(found.to_json()))
-        assert VideoJudgement.from_json(fields, found.threshold) == found
+        fields = json.loads(json.dumps(judgement_json.write(found)))
+        assert judgement_json.read(fields, found.threshold) == found
 
 
 def by_heads(visual, audio, told=("visual", "audio"), thresholds=("visual", "audio")):
@@ -338,8 +337,10 @@ def by_heads(visual, audio, told=("visual", "audio"), thresholds=("visual", "aud
 def test_a_video_says_which_stream_looks_forged(visual, audio, said):
     found = by_heads(visual, audio)
     assert found.verdict == "real"
-    assert found.explanation.startswith(f"The MDS is 0.200, below 0.500. {said}")
-    fields = found.to_json()["streams"]
+    assert sentences.explanation(found).startswith(
+        f"The MDS is 0.200, below 0.500. {said}"
+    )
+    fields = judgement_json.write(found)["streams"]
     for stream, values, level in (("visual", visual, 0.6), ("audio", audio, 0.3)):
         mean = sum(values) / 2
         assert fields[stream]["fake_probability"] == pytest.approx(mean)
@@ -349,9 +350,9 @@ def test_a_video_says_which_stream_looks_forged(visual, audio, said):
 def test_one_head_alone_says_nothing_of_the_other_stream():
     found = by_heads((0.9,), (0.9,), thresholds=("visual",))
     said = "By itself, the picture looks forged; nothing is said of the voice."
-    assert found.streams_in_words == said
+    assert sentences.streams(found) == said
     # Its probability is there, without a claim.
-    fields = found.to_json()["streams"]["audio"]
+    fields = judgement_json.write(found)["streams"]["audio"]
     assert fields == {
         "part": "sound",
         "fake_probability": 0.9,
@@ -359,21 +360,21 @@ def test_one_head_alone_says_nothing_of_the_other_stream():
         "looks_forged": None,
     }
     found = by_heads((0.1,), (0.9,), thresholds=("visual",))
-    assert "the picture does not look forged; nothing" in found.streams_in_words
+    assert "the picture does not look forged; nothing" in sentences.streams(found)
 
 
 def test_a_model_that_was_not_trained_to_tell_claims_nothing():
     found = by_heads((0.9,), (0.9,), told=())
     assert found.looks_forged == {}
-    assert found.explanation == "The MDS is 0.200, below 0.500."
-    assert found.to_json()["streams"] == {}
+    assert sentences.explanation(found) == "The MDS is 0.200, below 0.500."
+    assert judgement_json.write(found)["streams"] == {}
 
 
 def test_what_the_streams_look_like_is_read_back():
     found = by_heads((0.5, 0.9), (0.1, 0.3))
-    fields = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    again = VideoJudgement.from_json(fields, found.threshold)
-    assert again.to_json() == found.to_json()
+    fields = json.loads(json.dumps(judgement_json.write(found), allow_nan=False))
+    again = judgement_json.read(fields, found.threshold)
+    assert judgement_json.write(again) == judgement_json.write(found)
     assert again.looks_forged == {"visual": True, "audio": False}
 
 
@@ -383,7 +384,10 @@ def test_a_head_or_a_fused_score_can_be_what_a_video_is_judged_by():
     assert found.value == pytest.approx(0.7)
     assert found.verdict == "fake"
     assert found.suspicious_periods == ((1.0, 2.0),)
-    assert "probability of the visual head is 0.700, at or above" in found.explanation
+    assert (
+        "probability of the visual head is 0.700, at or above"
+        in sentences.explanation(found)
+    )
     fusion = Fusion(
         (FusedInput("mds", 0.1, 0.1, 1.0), FusedInput("visual", 0.5, 0.4, 2.0)), -1.5
     )
@@ -394,11 +398,11 @@ def test_a_head_or_a_fused_score_can_be_what_a_video_is_judged_by():
     assert found.verdict == "fake"
     assert found.level is None
     assert found.suspicious_periods == ((0.0, 2.0),)
-    said = threshold.legend
+    said = sentences.legend(threshold)
     assert said.startswith("The fused score weighs these together; the MDS tells how")
     assert "whether the picture by itself looks" in said
     assert "the voice by itself" not in said
     bare = [dataclasses.replace(c, heads={}) for c in chunks]
     found = VideoJudgement("a.mp4", "ok", threshold, chunks=tuple(bare))
     assert found.verdict == "cannot_tell"
-    assert found.explanation == "Cannot tell: there is no fused score."
+    assert sentences.explanation(found) == "Cannot tell: there is no fused score."

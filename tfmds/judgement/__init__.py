@@ -1,0 +1,1 @@
+"""One video's judgement: evidence becomes findings, findings become a verdict."""
