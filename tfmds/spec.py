@@ -39,7 +39,8 @@ NO_FACE = "no_face"
 NO_AUDIO = "no_audio"
 TOO_SHORT = "too_short"
 DECODE_ERROR = "decode_error"
-STATUSES = (OK, NO_FACE, NO_AUDIO, TOO_SHORT, DECODE_ERROR)
+OVER_LIMIT = "over_limit"
+STATUSES = (OK, NO_FACE, NO_AUDIO, TOO_SHORT, DECODE_ERROR, OVER_LIMIT)
 
 # Mouths are compared with their voice at several lags (evaluation.alignment): seconds
 # between the starts of two mouth chunks, of two voice chunks, and the largest lag.

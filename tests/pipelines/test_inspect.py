@@ -83,7 +83,7 @@ def test_videos_are_counted_by_split_class_manipulation_and_status():
     assert dict(zip(titles, fake, strict=True)) == {
         "split": "train", "class": "fake", "manipulation": "swap", "videos": "2",
         "ok": "1", "no_face": "1", "no_audio": "0", "too_short": "0",
-        "decode_error": "0", "chunks": "10", "hours": "0.01",
+        "decode_error": "0", "over_limit": "0", "chunks": "10", "hours": "0.01",
     }  # fmt: skip
     assert real[:5] == ["train", "real", "", "2", "2"]
 

@@ -326,7 +326,7 @@ def test_a_crash_and_a_hang_cost_one_row_each(videos, tmp_path):
         )  # fmt: skip
         data[name] = (tmp_path / name / shard).read_bytes()
     statuses = [row.status for row in results]
-    assert statuses == [spec.DECODE_ERROR, spec.OK, spec.DECODE_ERROR]
+    assert statuses == [spec.DECODE_ERROR, spec.OK, spec.OVER_LIMIT]
     assert "crashed (SIGSEGV)" in results[0].reason
     assert "no headway for 10 s" in results[2].reason
     assert data["all"] == data["good"]

@@ -37,7 +37,7 @@ def test_a_process_of_its_own_finds_the_same(head):
 
 def test_a_video_may_take_only_so_long(head):
     segments, summary = read(isolation.IsolatedTrackReader(head, max_seconds=0))
-    assert (segments, summary.status) == ([], spec.DECODE_ERROR)
+    assert (segments, summary.status) == ([], spec.OVER_LIMIT)
     assert "longer than" in summary.reason
 
 
@@ -56,21 +56,21 @@ def test_a_fault_costs_one_video(head, tmp_path, fault, reason):
 
 @pytest.mark.usefixtures("faulty")
 @pytest.mark.parametrize(
-    ("fault", "seconds", "reason"),
+    ("fault", "seconds", "status", "reason"),
     [
-        ("killed", 300, "was killed (SIGKILL)"),
-        ("nonsense", 300, "sent what nobody understands"),
-        ("stopped", 10, "made no headway for 10 s"),
+        ("killed", 300, spec.DECODE_ERROR, "was killed (SIGKILL)"),
+        ("nonsense", 300, spec.DECODE_ERROR, "sent what nobody understands"),
+        ("stopped", 10, spec.OVER_LIMIT, "made no headway for 10 s"),
     ],
 )
 def test_a_process_that_ends_while_it_hands_over_has_handed_over_nothing(
-    head, tmp_path, fault, seconds, reason
+    head, tmp_path, fault, seconds, status, reason
 ):
     path = tmp_path / f"{fault} handing over.mp4"
     os.link(head, path)
     options = PreprocessingConfig(max_record_seconds=1, video_timeout_seconds=seconds)
     segments, summary = read(isolation.IsolatedTrackReader(path, options))
-    assert (segments, summary.status) == ([], spec.DECODE_ERROR)
+    assert (segments, summary.status) == ([], status)
     assert reason in summary.reason
     segments, summary = read(isolation.IsolatedTrackReader(head))
     assert (len(segments), summary.status) == (1, spec.OK)
@@ -83,6 +83,16 @@ def test_a_process_that_is_killed_before_it_begins_is_replaced(head):
         process.kill()
     segments, summary = read(isolation.IsolatedTrackReader(head))
     assert (len(segments), summary.status) == (1, spec.OK)
+
+
+@pytest.mark.usefixtures("faulty")
+def test_a_video_that_needs_more_memory_than_allowed_is_over_a_limit(head, tmp_path):
+    path = tmp_path / "memory.mp4"
+    os.link(head, path)
+    options = PreprocessingConfig(max_memory_mb=4000)
+    segments, summary = read(isolation.IsolatedTrackReader(path, options))
+    assert (segments, summary.status) == ([], spec.OVER_LIMIT)
+    assert "4000 MB (max_memory_mb)" in summary.reason
 
 
 def test_another_thread_stops_the_reading(head):

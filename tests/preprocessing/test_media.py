@@ -307,7 +307,7 @@ def test_what_is_too_large_is_not_decoded(tmp_path, monkeypatch, limit, reason):
     monkeypatch.setattr(containers, "decoded", None)
     with pytest.raises(MediaError, match=reason) as error:
         Media(path, SPEC, options=PreprocessingConfig(**limit))
-    assert error.value.status == spec.DECODE_ERROR
+    assert error.value.status == spec.OVER_LIMIT
 
 
 def test_a_bomb_of_few_bytes_is_not_decoded(tmp_path):
@@ -329,4 +329,5 @@ def test_a_length_that_the_file_does_not_state_is_limited_too(tmp_path):
     limit = PreprocessingConfig(max_duration_seconds=2)
     with Media(path, SPEC, options=limit) as media, pytest.raises(MediaError) as error:
         list(media.pictures())
+    assert error.value.status == spec.OVER_LIMIT
     assert "longer than 2 s" in error.value.reason

@@ -60,6 +60,7 @@ def test_a_member_that_is_too_large_is_not_unpacked(archive):
         archive / "below" / "x.mp4", PreprocessingConfig(max_video_bytes=699)
     )
     assert not list(reader)
+    assert reader.summary.status == spec.OVER_LIMIT
     assert "more than 699 bytes" in reader.summary.reason
 
 

@@ -96,7 +96,7 @@ def test_a_process_that_dies_or_hangs_costs_its_video_only(
     assert (died.path, died.status) == (paths[0], "decode_error")
     assert "SIGKILL" in died.reason
     assert good.status == "ok", good.reason
-    assert (hung.path, hung.status) == (paths[2], "decode_error")
+    assert (hung.path, hung.status) == (paths[2], "over_limit")
     assert "no headway" in hung.reason
 
 

@@ -36,7 +36,8 @@ def judge_all(
     """Judges videos, several at a time; yields as they are done, in any order.
 
     Each is read by a process of its own (`preprocessing.isolation`): one that dies, or
-    makes no headway for long, costs its video, which gets the status `decode_error`.
+    makes no headway for long, costs its video, which gets the status `decode_error` or
+    `over_limit`.
 
     Args:
       paths: The videos; taken one by one.

@@ -71,7 +71,7 @@ def check_bytes(path: os.PathLike | str, options: PreprocessingConfig) -> None:
     most = options.max_video_bytes
     if os.path.exists(path) and os.path.getsize(path) > most:
         raise MediaError(
-            spec.DECODE_ERROR,
+            spec.OVER_LIMIT,
             f"the file has {os.path.getsize(path)} bytes, more than {most}"
             " (max_video_bytes)",
         )

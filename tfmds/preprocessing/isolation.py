@@ -116,7 +116,7 @@ class IsolatedTrackReader:
                     self._process = process
                     lengths = self._read(process, held)
             except TakesTooLong as e:
-                self.summary = Summary(spec.DECODE_ERROR, str(e))
+                self.summary = Summary(spec.OVER_LIMIT, str(e))
                 return
             except Died as e:
                 reason = f"the process that read it {e}"
@@ -170,6 +170,11 @@ class IsolatedTrackReader:
                 return lengths
             elif header["kind"] == "no space":
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            elif header["kind"] == "no memory":
+                most = self._options.max_memory_mb
+                reason = f"reading it takes more memory than {most} MB (max_memory_mb)"
+                self.summary = Summary(spec.OVER_LIMIT, reason)
+                return []
             else:
                 # What else it broke in its process nobody knows: it is not kept.
                 reason = f"reading stopped with {header.get('error')}"
@@ -233,6 +238,8 @@ def _serve_one(connection: socket.socket, request: messages.Header) -> None:
     except Exception as e:
         if isinstance(e, OSError) and e.errno == errno.ENOSPC:
             tell("no space")
+        elif isinstance(e, MemoryError) and options.max_memory_mb:
+            tell("no memory")
         else:
             traceback.print_exc()
             tell("failed", error=f"{type(e).__name__}: {e}"[:_MOST_TEXT])

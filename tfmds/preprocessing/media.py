@@ -39,8 +39,8 @@ class Media:
       notes: What else is to be known of it so far.
 
     Raises:
-      MediaError: The file has no picture (`decode_error`) or no sound (`no_audio`);
-        its text tells a person why.
+      MediaError: The file has no picture (`decode_error`) or no sound (`no_audio`), or
+        is larger or longer than allowed (`over_limit`); its text tells a person why.
     """
 
     def __init__(
@@ -250,7 +250,7 @@ class Media:
         context, most = self._stream.codec_context, self._options.max_pixels
         if context.width * context.height > most:
             raise MediaError(
-                spec.DECODE_ERROR,
+                spec.OVER_LIMIT,
                 f"its pictures have {context.width} x {context.height} pixels, more"
                 f" than {most} (max_pixels)",
             )
@@ -260,7 +260,7 @@ class Media:
         most = self._options.max_duration_seconds
         if seconds > most:
             raise MediaError(
-                spec.DECODE_ERROR,
+                spec.OVER_LIMIT,
                 f"it lasts longer than {most} s (max_duration_seconds)",
             )
 

@@ -113,7 +113,9 @@ class ReaderProcess:
         except TimeoutError as e:
             if is_last:
                 raise TakesTooLong("reading it took longer than it may") from e
-            raise TakesTooLong(f"reading it made no headway for {timeout:g} s") from e
+            raise TakesTooLong(
+                f"reading it made no headway for {timeout:g} s (video_timeout_seconds)"
+            ) from e
         except EOFError as e:
             raise Died(_how_it_ended(self._exit_code())) from e
         except ValueError as e:

@@ -118,7 +118,7 @@ def _copy(source: IO, target: IO, max_bytes: int) -> None:
         copied += len(block)
         if copied > max_bytes:
             raise MediaError(
-                spec.DECODE_ERROR,
+                spec.OVER_LIMIT,
                 f"the file has more than {max_bytes} bytes (max_video_bytes)",
             )
         target.write(block)

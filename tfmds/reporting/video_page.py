@@ -41,6 +41,7 @@ _IN_PLAIN_WORDS = {
     spec.NO_AUDIO: "The video has no sound, and the method compares picture and sound.",
     spec.TOO_SHORT: "No face was in view for a whole second together with sound.",
     spec.DECODE_ERROR: "The file could not be read as a video.",
+    spec.OVER_LIMIT: "The video is larger or takes longer than this program allows.",
 }
 
 
