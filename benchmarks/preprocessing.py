@@ -41,7 +41,7 @@ from tfmds.preprocessing import (
     faces,
     isolation,
     media,
-    search,
+    orientation,
     shots,
     tracks,
 )
@@ -118,7 +118,7 @@ def where_time_goes(clip: str) -> dict[str, float]:
     """CPU seconds by part of the work, in a process that has read the clip before."""
     watch = Stopwatch()
     parts = {
-        "detection": (search.Search, "find"),
+        "detection": (orientation.Upright, "find"),
         "cropping": (Picture, "crop"),
         "keeping what may be cropped": (Picture, "part"),
         "JPEG": (crops.TrackCrops, "_encode"),

@@ -5,6 +5,7 @@ import numpy as np
 from mtcnn import MTCNN
 
 from tests import media
+from tfmds.preprocessing import detector as detector_lib
 from tfmds.preprocessing import detector_networks
 from tfmds.preprocessing.detector import Detector
 
@@ -59,7 +60,8 @@ def test_it_finds_what_the_package_finds():
         order = np.argsort(-expected[:, 5], kind="stable")
         assert len(boxes) == len(expected)
         # Its pyramid is made by TensorFlow's area resize.
-        np.testing.assert_allclose(boxes, expected[order, 1:5], atol=1)
+        np.testing.assert_allclose(boxes[:, :4], expected[order, 1:5], atol=1)
+        np.testing.assert_allclose(boxes[:, 4], expected[order, 5], atol=0.05)
 
 
 def test_a_batch_finds_what_each_picture_alone_does():
@@ -69,6 +71,13 @@ def test_a_batch_finds_what_each_picture_alone_does():
     ):
         (alone,) = detector.detect([picture], 0.8)
         np.testing.assert_allclose(boxes, alone, atol=1e-3)
+
+
+def test_many_faces_are_found_as_few_are(monkeypatch):
+    (found,) = Detector().detect([pictures()[3]], 0.8)
+    monkeypatch.setattr(detector_lib, "_MOST_BOXES", 3)
+    (in_parts,) = Detector().detect([pictures()[3]], 0.8)
+    np.testing.assert_allclose(in_parts, found, atol=1e-3)
 
 
 def test_reading_videos_imports_no_tensorflow():

@@ -64,3 +64,19 @@ def test_boxes_between_detections_are_interpolated():
 def test_of_two_boxes_on_one_face_the_first_stays():
     kept = faces.without_doubles([box(100), box(105, size=40), box(200)])
     np.testing.assert_array_equal(kept, [box(100), box(200)])
+
+
+def test_the_largest_and_longest_faces_go_on_where_there_are_too_many():
+    tracker = faces.Tracker(PreprocessingConfig(max_tracks=2))
+    old, small = box(100), box(300, size=50)
+    for frame in range(0, 60, 6):
+        tracker.update(frame, [old, small])
+    assert (len(tracker.live), tracker.left_out) == (2, 0)
+    # A little larger, and new: not instead of one that has been there for long.
+    assert not tracker.update(60, [old, small, box(500, size=80)])
+    assert (tracker.left_out, tracker.left_out_from) == (1, 60)
+    (large,) = tracker.update(66, [old, small, box(700, size=140)])
+    assert large in tracker.live
+    ends = [track.frames[-1] for track in tracker.live]
+    sizes = [faces.size_of(track.boxes[-1]) for track in tracker.live]
+    assert (sizes, ends) == ([60, 140], [66, 66])

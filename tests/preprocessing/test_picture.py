@@ -57,6 +57,22 @@ def test_part_crops_like_the_whole(upright, turns, scale):
     assert mean_difference(part.crop(window, 50), picture.crop(window, 50)) < 3
 
 
+@pytest.mark.parametrize("turns", [0, 1])
+@pytest.mark.parametrize("quarters", range(5))
+def test_what_is_turned_again_is_as_if_its_pixels_were(upright, turns, quarters):
+    picture = picture_of(upright, turns)
+    turned = picture.turned(quarters)
+    expected = np.rot90(picture.scaled(0.5), -quarters)
+    assert (turned.height, turned.width) == np.rot90(upright, -quarters).shape[:2]
+    np.testing.assert_array_equal(turned.scaled(0.5), expected)
+    # The same corner of the same thing.
+    marked = np.zeros(upright.shape[:2])
+    marked[20:50, 30:70] = 1
+    rows, columns = np.nonzero(np.rot90(marked, -quarters))
+    box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    np.testing.assert_array_equal(turned.as_shown(np.array(box)), [30, 20, 70, 50])
+
+
 def test_crop_follows_parts_of_a_pixel(upright):
     picture = picture_of(upright, pixel_format="yuv444p")
     lefts = np.arange(40, 42, 0.25)

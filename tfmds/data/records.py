@@ -22,7 +22,7 @@ class TrackSegment:
       start_seconds: When the first frame is shown, on the video's clock.
       track: Number of the track in its video, from 0.
       boxes: float32 `[T, 4]`, smoothed face box of each frame in pixels of the
-        upright picture (left, top, right, bottom). Not stored in records.
+        picture as players show it (left, top, right, bottom). Not stored in records.
     """
 
     frames: Sequence[bytes]

@@ -125,7 +125,7 @@ class PreprocessingConfig(MediaTracks):
     )
     max_tracks: int = setting(
         32,
-        "Videos with more faces at the same time are given up.",
+        "Faces that are followed at the same time; of more the largest and longest.",
         low=1,
         high=1000,
     )

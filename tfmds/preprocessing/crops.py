@@ -185,9 +185,8 @@ class TrackCrops:
             picture = self._pictures.pop(0)
             crop = picture.crop(crop_window(x, y, side), self._spec.crop_size)
             self._jpegs.append(self._encode(crop))
-            self._boxes.append(
-                np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
-            )
+            box = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+            self._boxes.append(picture.as_shown(np.array(box)))
             self._sum_of_sizes += side
 
     def _encode(self, crop: np.ndarray) -> bytes:

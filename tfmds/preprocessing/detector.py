@@ -16,6 +16,8 @@ from tfmds.preprocessing import detector_networks
 
 # Pixels that go through the detector together, at most.
 _BATCH_PIXELS = 700_000
+# Boxes that are looked at together, at most: each takes some 300 kB meanwhile.
+_MOST_BOXES = 128
 # The first network looks at cells of so many pixels, one at every second pixel.
 _CELL, _STRIDE = 12, 2
 # Faces of so many pixels fill a cell at the package's first scale; each next one is
@@ -57,7 +59,8 @@ class Detector:
             scales.
 
         Returns:
-          For each image `[n, 4]`: left, top, right, bottom, the surest first.
+          For each image `[n, 5]`: left, top, right, bottom, confidence, the surest
+          first.
         """
         if not images:
             return []
@@ -68,7 +71,7 @@ class Detector:
             found = self._find(np.stack(batch).astype(np.float32), min_face_size)
             found = found[found[:, 5] >= min_confidence]
             found = found[np.argsort(-found[:, 5], kind="stable")]
-            boxes += [found[found[:, 0] == k, 1:5] for k in range(len(batch))]
+            boxes += [found[found[:, 0] == k, 1:] for k in range(len(batch))]
         return boxes
 
     def _find(self, pixels: np.ndarray, min_face_size: float) -> Found:
@@ -111,14 +114,18 @@ class Detector:
             return found
         height, width = pixels.shape[1:3]
         shares = found[:, [2, 1, 4, 3]] / [height, width, height, width]
-        offsets, confidence = network.run(
-            None,
-            {
-                "pixels": pixels,
-                "boxes": shares.astype(np.float32),
-                "pictures": found[:, 0].astype(np.int32),
-            },
-        )
+        answers = [
+            network.run(
+                None,
+                {
+                    "pixels": pixels,
+                    "boxes": shares[i : i + _MOST_BOXES].astype(np.float32),
+                    "pictures": found[i : i + _MOST_BOXES, 0].astype(np.int32),
+                },
+            )
+            for i in range(0, len(found), _MOST_BOXES)
+        ]
+        offsets, confidence = map(np.concatenate, zip(*answers, strict=True))
         sides = np.tile(found[:, 3:5] - found[:, 1:3] + 1, 2)
         boxes = found[:, 1:5] + offsets * sides
         return np.column_stack([found[:, 0], boxes, confidence])

@@ -7,7 +7,8 @@ import numpy as np
 
 from tfmds.preprocessing.config import PreprocessingConfig
 
-# A box is (left, top, right, bottom) in pixels of the upright picture.
+# A box is (left, top, right, bottom) in pixels of the upright picture; where the
+# detector has just found it, its confidence comes fifth.
 Box = np.ndarray
 
 # Two detections that overlap by more than this part of the smaller are one face.
@@ -71,12 +72,19 @@ class Track:
 
 
 class Tracker:
-    """Links detections to tracks (paper, section 4)."""
+    """Links detections to tracks (paper, section 4).
+
+    Attributes:
+      live: The tracks that go on.
+      left_out: How many faces at a time were not followed, for there were too many.
+      left_out_from: The first frame of that.
+    """
 
     def __init__(self, options: PreprocessingConfig):
         self._options = options
         self._count = 0
         self.live: list[Track] = []
+        self.left_out = self.left_out_from = 0
 
     def cut(self) -> None:
         """A new shot begins: no track goes on."""
@@ -85,7 +93,10 @@ class Tracker:
         self.live = []
 
     def update(self, frame: int, boxes: Sequence[Box]) -> list[Track]:
-        """Adds the detections of a frame; returns the tracks that begin with it."""
+        """Adds the detections of a frame; returns the tracks that begin with it.
+
+        Of more than `max_tracks` at a time the largest and longest go on.
+        """
         longest = self._options.max_missed_frames + 1
         for track in self.live:
             track.is_over = frame - track.frames[-1] > longest
@@ -105,12 +116,28 @@ class Tracker:
                 break
             if t in free_tracks and b in free_boxes:
                 self.live[t].frames.append(frame)
-                self.live[t].boxes.append(boxes[b])
+                self.live[t].boxes.append(boxes[b][:4])
                 free_tracks.remove(t)
                 free_boxes.remove(b)
         new = []
         for b in sorted(free_boxes):
-            new.append(Track(self._count, [frame], [boxes[b]]))
+            new.append(Track(self._count, [frame], [boxes[b][:4]]))
             self._count += 1
         self.live += new
-        return new
+        most = self._options.max_tracks
+        if len(self.live) > most:
+            by_weight = sorted(self.live, key=self._weight, reverse=True)
+            if not self.left_out:
+                self.left_out_from = frame
+            self.left_out = max(self.left_out, len(self.live) - most)
+            for track in by_weight[most:]:
+                track.is_over = True
+            self.live = [track for track in self.live if not track.is_over]
+        return [track for track in new if not track.is_over]
+
+    def _weight(self, track: Track) -> float:
+        """Size of its face, twice that where it was followed as long as is needed."""
+        known = track.frames[-1] - track.frames[0] + 1
+        return size_of(track.boxes[-1]) * (
+            1 + min(1.0, known / self._options.min_track_frames)
+        )

@@ -70,12 +70,14 @@ class Picture:
       width: Width of the whole upright picture in pixels.
       height: Height of the same.
       to_frame: `[2, 3]`, takes (x, y, 1) in the upright picture to pixels of `frame`.
+      quarters: Quarter turns clockwise from the picture that players show.
     """
 
     frame: av.VideoFrame
     width: int
     height: int
     to_frame: np.ndarray
+    quarters: int = 0
 
     @classmethod
     def from_frame(
@@ -105,6 +107,29 @@ class Picture:
             "gray",
         )
         return dataclasses.replace(picture, frame=frame)
+
+    def turned(self, quarters: int) -> "Picture":
+        """The same pixels, turned clockwise by so many quarters; none is copied."""
+        picture = self
+        for _ in range(quarters % 4):
+            back = np.array([[0, 1, 0], [-1, 0, picture.height], [0, 0, 1]])
+            picture = dataclasses.replace(
+                picture,
+                width=picture.height,
+                height=picture.width,
+                to_frame=picture.to_frame @ back,
+                quarters=(picture.quarters + 1) % 4,
+            )
+        return picture
+
+    def as_shown(self, box: np.ndarray) -> np.ndarray:
+        """Left, top, right, bottom in the picture that players show."""
+        left, top, right, bottom = box
+        width, height = self.width, self.height
+        for _ in range(self.quarters):
+            left, top, right, bottom = top, width - right, bottom, width - left
+            width, height = height, width
+        return np.array([left, top, right, bottom])
 
     def num_bytes(self) -> int:
         """Memory that the pixels take."""

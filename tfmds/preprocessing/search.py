@@ -10,6 +10,8 @@ import functools
 import itertools
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
 from tfmds.preprocessing import faces
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.detector import Detector
@@ -17,10 +19,13 @@ from tfmds.preprocessing.faces import Box
 from tfmds.preprocessing.picture import Picture, Window
 
 # A window around a face that was followed: its side, and the face's part of it.
-_WINDOW_SIZE = 96
+WINDOW_SIZE = 96
 _FACE_OF_WINDOW = 0.42
 # Pixels that it has there at least, should it have become smaller.
 _LEAST_IN_WINDOW = 28
+# Faces of a picture that are taken note of, the largest, as a multiple of those that
+# are followed at a time.
+_CROWD = 2
 # Faces of this part of the smallest wanted size are worth a closer look.
 _NEARLY_WANTED = 0.8
 
@@ -31,11 +36,13 @@ class Search:
     def __init__(self, detector: Detector, options: PreprocessingConfig):
         self._detector = detector
         self._options = options
-        # Faces on the last picture of the batch before.
-        self._before: list[Box] | None = None
 
     def find(
-        self, start: int, pictures: Sequence[Picture], cuts: Collection[int]
+        self,
+        start: int,
+        pictures: Sequence[Picture],
+        cuts: Collection[int],
+        before: list[Box] | None,
     ) -> dict[int, list[Box]]:
         """Looks for faces on some pictures of a batch, its last among them.
 
@@ -43,9 +50,11 @@ class Search:
           start: Frame of the first picture.
           pictures: The batch, which follows on the one before.
           cuts: Frames that begin a shot.
+          before: Faces on the last picture of the batch before, None for the first.
 
         Returns:
-          The boxes by frame. Frames that were not looked at are missing.
+          The boxes by frame, each `[5]`, with its confidence. Frames that were not
+          looked at are missing.
         """
         stop = start + len(pictures)
         wanted = {i for i in range(start, stop) if self._is_due(i, "search_every")}
@@ -53,11 +62,11 @@ class Search:
         if start == 0:
             wanted.add(0)
         found: dict[int, list[Box]] = {}
-        if self._before is not None:
-            found[start - 1] = self._before
+        if before is not None:
+            found[start - 1] = before
         gaps: list[tuple[int, int]] = []
         while wanted:
-            found |= self._whole(sorted(wanted), start, pictures)
+            found |= self.whole(sorted(wanted), start, pictures)
             gaps = [
                 (a, b)
                 for a, b in itertools.pairwise(sorted(found))
@@ -68,21 +77,19 @@ class Search:
                 (a + b) // 2
                 for a, b in gaps
                 if b - a > 1
+                and not self._is_crowd(found[a], found[b])
                 and (self._alone(found[a], found[b]) or self._alone(found[b], found[a]))
             }
-        self._before = found[stop - 1]
         found |= self._between(gaps, found, start, pictures)
         found.pop(start - 1, None)
         return found
 
-    def _is_due(self, frame: int, option: str) -> bool:
-        return (frame + 1) % getattr(self._options, option) == 0
-
-    def _whole(
+    def whole(
         self, frames: Sequence[int], start: int, pictures: Sequence[Picture]
     ) -> dict[int, list[Box]]:
         """Searches whole pictures, scaled down to what the smallest face needs."""
         scale = min(1.0, self._options.search_face_size / self._options.min_face_size)
+        most = _CROWD * self._options.max_tracks
         by_size: dict[tuple[int, int], list[int]] = {}
         for i in frames:
             picture = pictures[i - start]
@@ -97,16 +104,35 @@ class Search:
                 scale * self._options.min_face_size,
             )
             for i, of_picture in zip(some, boxes, strict=True):
-                found[i] = faces.without_doubles(of_picture * [x, y, x, y])
+                if len(of_picture) > most:
+                    largest = sorted(of_picture, key=faces.size_of, reverse=True)
+                    of_picture = np.stack(largest[:most])
+                found[i] = faces.without_doubles(of_picture * [x, y, x, y, 1])
         return found
+
+    def in_windows(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Faces in windows that were cut out around them, as `Detector.detect`."""
+        return self._detector.detect(
+            images, self._options.min_confidence, _LEAST_IN_WINDOW
+        )
+
+    def is_wanted(self, box: Box) -> bool:
+        """Whether a face is about as large as the smallest that is wanted."""
+        return faces.size_of(box) >= _NEARLY_WANTED * self._options.min_face_size
+
+    def _is_due(self, frame: int, option: str) -> bool:
+        return (frame + 1) % getattr(self._options, option) == 0
+
+    def _is_crowd(self, *frames: list[Box]) -> bool:
+        """Whether more faces are there than are followed: which of them varies."""
+        return max(map(len, frames)) > self._options.max_tracks
 
     def _alone(self, boxes: list[Box], others: list[Box]) -> list[Box]:
         """The faces of one frame that cannot be linked to another."""
-        least = _NEARLY_WANTED * self._options.min_face_size
         return [
             box
             for box in boxes
-            if faces.size_of(box) >= least
+            if self.is_wanted(box)
             and all(faces.overlap(box, o) < self._options.min_iou for o in others)
         ]
 
@@ -157,18 +183,20 @@ class Search:
         pictures: Sequence[Picture],
     ) -> dict[int, list[Box]]:
         """Looks for a face where it is expected; every frame gets an entry."""
-        windows = [_window_around(box) for _, box in looks]
-        images = [
-            pictures[i - start].crop(window, _WINDOW_SIZE)
-            for (i, _), window in zip(looks, windows, strict=True)
-        ]
-        boxes = self._detector.detect(
-            images, self._options.min_confidence, _LEAST_IN_WINDOW
+        windows = [window_around(box) for _, box in looks]
+        boxes = self.in_windows(
+            [
+                pictures[i - start].crop(window, WINDOW_SIZE)
+                for (i, _), window in zip(looks, windows, strict=True)
+            ]
         )
         seen: dict[int, list[Box]] = {i: [] for i, _ in looks}
         for (i, expected), window, of_image in zip(looks, windows, boxes, strict=True):
             left, top = window.left, window.top
-            back = of_image * window.side / _WINDOW_SIZE + [left, top, left, top]
+            back = of_image.copy()
+            back[:, :4] *= window.side
+            back[:, :4] /= WINDOW_SIZE
+            back[:, :4] += [left, top, left, top]
             best = max(back, key=lambda b: faces.overlap(b, expected), default=None)
             if best is not None and faces.overlap(best, expected) > 0:
                 seen[i].append(best)
@@ -181,7 +209,8 @@ class Search:
         return [pair for pair in pairs if faces.overlap(*pair) >= self._options.min_iou]
 
 
-def _window_around(box: Box) -> Window:
+def window_around(box: Box) -> Window:
+    """Where a face that was at `box` is looked for."""
     side = faces.size_of(box) / _FACE_OF_WINDOW
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return Window(x - side / 2, y - side / 2, side)

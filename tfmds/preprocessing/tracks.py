@@ -16,8 +16,8 @@ from tfmds.preprocessing.crops import TrackCrops
 from tfmds.preprocessing.detector import shared_detector
 from tfmds.preprocessing.held import Held, Stretch
 from tfmds.preprocessing.media import Media
+from tfmds.preprocessing.orientation import Upright
 from tfmds.preprocessing.picture import Picture
-from tfmds.preprocessing.search import Search
 from tfmds.preprocessing.sound import Sound
 
 # Decoded pictures that are held and searched together.
@@ -26,6 +26,13 @@ _BATCH_BYTES = 100_000_000
 # The same where fewer would be held than lie between two searches, as of 4K: each batch
 # is searched at its end, which costs more than holding them.
 _LARGE_BATCH_BYTES = 320_000_000
+
+# By how many quarters clockwise it has to be turned.
+_HOW_IT_LIES = {
+    1: "lies on its side, its top to the left",
+    2: "stands on its head",
+    3: "lies on its side, its top to the right",
+}
 
 Marked = tuple[Picture, bool]
 
@@ -166,10 +173,12 @@ class _Followed:
         self._sound = sound
         self._options = options
         self._spec = chunk_spec
-        self._search = Search(shared_detector(), options)
+        self._upright = Upright(shared_detector(), options)
         self._tracker = faces.Tracker(options)
         self._crops: list[TrackCrops] = []
         self._num_frames = 0
+        # Of each frame, by which it was turned clockwise.
+        self._quarters = bytearray()
         self._num_tracks = 0
         self._longest = 0
         self._largest = 0.0
@@ -185,18 +194,13 @@ class _Followed:
         self._num_frames += len(batch)
         pictures = [picture for picture, _ in batch]
         cuts = {i for i, (_, is_cut) in enumerate(batch, start) if is_cut}
-        found = self._search.find(start, pictures, cuts)
+        pictures, begins, found = self._upright.find(start, pictures, cuts)
+        self._quarters += bytes(picture.quarters for picture in pictures)
         for i in range(start, self._num_frames):
-            if i in cuts:
+            if i in begins:
                 self._tracker.cut()
             if i in found:
                 new = self._tracker.update(i, found[i])
-                if len(self._tracker.live) > self._options.max_tracks:
-                    raise MediaError(
-                        spec.DECODE_ERROR,
-                        f"more than {self._options.max_tracks} faces (max_tracks) are"
-                        f" in view at {i / self._spec.frame_rate:.1f} s",
-                    )
                 self._crops += [
                     TrackCrops(track, self._options, self._spec) for track in new
                 ]
@@ -219,7 +223,7 @@ class _Followed:
         covered = bytearray(self._num_frames)
         for s in stretches:
             covered[s.start : s.start + s.length] = b"\1" * s.length
-        notes = [*media.notes, *map(str, media.unread)]
+        notes = [*media.notes, *self._notes(stretches), *map(str, media.unread)]
         status = spec.OK
         if not num_chunks and media.is_damaged:
             status = spec.DECODE_ERROR
@@ -235,6 +239,28 @@ class _Followed:
             seconds_without_face=round(covered.count(0) / self._spec.frame_rate, 3),
             unread=media.unread,
         )
+
+    def _notes(self, stretches: Sequence[Stretch]) -> Iterator[str]:
+        """What is to be known about faces that were kept, and others that were not."""
+        rate = self._spec.frame_rate
+        for quarters, how in _HOW_IT_LIES.items():
+            lies = [s for s in stretches if self._quarters[s.start] == quarters]
+            if not lies:
+                continue
+            when = ""
+            if len(lies) < len(stretches):
+                start = min(s.start for s in lies) / rate
+                end = max(s.start + s.length for s in lies) / rate
+                when = f" between {start:.1f} and {end:.1f} s"
+            yield f"its picture {how}{when}, and was turned until faces were upright"
+        tracker = self._tracker
+        if tracker.left_out:
+            yield (
+                "more faces are in view than are followed at a time"
+                f" ({self._options.max_tracks}, max_tracks), first at"
+                f" {tracker.left_out_from / rate:.1f} s: the largest and longest were"
+                f" looked at, {tracker.left_out} at least were not"
+            )
 
     def _why_none(self, seconds: float) -> tuple[str, str]:
         options, rate = self._options, self._spec.frame_rate
