@@ -24,11 +24,12 @@ from pipelines.synthesis import articulation as articulation_lib
 from pipelines.synthesis import encoding, manipulations, scene, voice
 from pipelines.synthesis.articulation import Articulation
 from pipelines.synthesis.config import SynthesisConfig
+from pipelines.synthesis.distractors import Distractors
 from pipelines.synthesis.face import Face, draw_face
 from pipelines.synthesis.head import Expression, Head
 
 # What a random stream is for; keeps the streams of one seed apart.
-_PERSON, _SHOT, _TAKE, _NAME, _DONOR = range(5)
+_PERSON, _SHOT, _TAKE, _NAME, _DONOR, _DISTRACTORS = range(6)
 
 _RATES = (
     fractions.Fraction(25),
@@ -54,6 +55,7 @@ class Clip:
     original: str = ""
     manipulation: str = ""
     fake_periods: tuple[tuple[float, float], ...] = ()
+    has_distractors: bool = False
 
     def metadata(self) -> dict:
         """The clip's entry in DFDC's metadata.json, with fields of our own."""
@@ -67,6 +69,8 @@ class Clip:
             entry["manipulation"] = self.manipulation
             entry["forged"] = manipulations.FORGED[self.manipulation]
             entry["fake_periods"] = [list(p) for p in self.fake_periods]
+        if self.has_distractors:
+            entry["distractors"] = True
         return entry
 
 
@@ -112,7 +116,18 @@ def plan(settings: SynthesisConfig) -> list[Clip]:
                     periods,
                 )
             )
-    return clips
+    return [
+        dataclasses.replace(
+            clip,
+            has_distractors=_distracted(settings, clip).uniform()
+            < settings.distractors,
+        )
+        for clip in clips
+    ]
+
+
+def _distracted(settings: SynthesisConfig, clip: Clip) -> np.random.Generator:
+    return _rng(settings, _DISTRACTORS, clip.identity, clip.number)
 
 
 def make(settings: SynthesisConfig, clip: Clip, path: os.PathLike | str) -> None:
@@ -137,12 +152,18 @@ def make(settings: SynthesisConfig, clip: Clip, path: os.PathLike | str) -> None
     sound = _record(
         voice.synthesize(speaker, heard, shot.seconds, take), shot.seconds, take
     )
-    pictures = _film(clip, shot, face, other, weight, donor, take)
+    pictures, size = _film(clip, shot, face, other, weight, donor, take), shot.size
+    if clip.has_distractors:
+        # A stream of their own: the clip below them is the same without.
+        rng = _distracted(settings, clip)
+        distractors = Distractors(rng, size, len(shot.times))
+        size = distractors.size
+        pictures = (distractors.put_on(p, i) for i, p in enumerate(pictures))
     encoding.write_mp4(
         path,
         pictures,
         shot.rate,
-        shot.size,
+        size,
         sound,
         crf=int(take.integers(19, 30)),
         sound_bit_rate=int(take.choice([64_000, 96_000, 128_000])),

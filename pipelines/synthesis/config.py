@@ -24,3 +24,10 @@ class SynthesisConfig:
         " another mouth; every fourth is forged in a part only.",
         low=0,
     )
+    distractors: float = setting(
+        0.0,
+        "Share of the clips over whose picture faces, words and shapes fly; most of"
+        " them are flipped, turned, blurred, darker or of a lower frame rate, too.",
+        low=0,
+        high=1,
+    )

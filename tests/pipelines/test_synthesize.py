@@ -3,13 +3,17 @@ import hashlib
 import json
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from pipelines.synthesis import articulation, clips, corpus, voice
 from pipelines.synthesis.config import SynthesisConfig
+from pipelines.synthesis.distractors import Distractors
 from tests.conftest import assert_refused, run_program
+from tfmds import spec
 from tfmds.common.errors import InputError
+from tfmds.preprocessing.tracks import TrackReader
 
 SETTINGS = SynthesisConfig(num_identities=4, seed=5, seconds=2.0, height=180)
 
@@ -200,3 +204,57 @@ def test_a_voice_cannot_be_told_from_the_face():
         people.append((np.mean(face.skin), face.cheek, voice.draw_voice(rng).pitch))
     related = np.corrcoef(np.array(people).T)
     assert np.abs(related[2, :2]).max() < 0.2
+
+
+def test_distractors_fly_over_clips_whatever_their_label():
+    settings = dataclasses.replace(SETTINGS, num_identities=200, distractors=0.3)
+    planned = clips.plan(settings)
+    for is_fake in (False, True):
+        has = [c.has_distractors for c in planned if bool(c.manipulation) == is_fake]
+        assert np.mean(has) == pytest.approx(0.3, abs=0.06)
+    without = clips.plan(dataclasses.replace(settings, distractors=0.0))
+    assert [c.name for c in planned] == [c.name for c in without]
+    assert not any("distractors" in c.metadata() for c in without)
+
+
+def test_below_distractors_a_clip_is_the_same_and_is_read(made, metadata, tmp_path):
+    settings = dataclasses.replace(SETTINGS, distractors=1.0)
+    clip = clips.plan(settings)[0]
+    assert clip.metadata() == {**metadata[clip.name], "distractors": True}
+    path = tmp_path / clip.name
+    clips.make(settings, clip, path)
+    # Where nothing flies, or before something does, only the encoder differs.
+    np.testing.assert_array_equal(loudness(path), loudness(made / clip.name))
+    there, here = pictures(made / clip.name), pictures(path)
+    assert len(there) == len(here)
+    assert (np.abs(there - here) > 40).any(axis=(1, 2)).mean() > 0.5
+    assert np.median(np.abs(there - here)) < 4
+    reader = TrackReader(path)
+    assert list(reader)
+    assert reader.summary.status == spec.OK
+
+
+@pytest.mark.parametrize("whole", ["", "flip", "turn", "blur", "brightness", "rate"])
+def test_distractors_keep_size_and_number_of_pictures(whole):
+    picture = np.full((90, 160, 3), 100, np.uint8)
+    picture[:, :80] = 160
+    numbered = [cv2.add(picture, i) for i in range(12)]
+    shown = next(
+        d
+        for seed in range(200)
+        if (d := Distractors(np.random.default_rng(seed), (160, 90), 12))._whole
+        == whole
+    )
+    seen = [shown.put_on(p, i) for i, p in enumerate(numbered)]
+    assert {p.shape for p in seen} == {(*shown.size[::-1], 3)}
+    # Most of the picture is none of what flies.
+    medians = [np.median(p) for p in seen]
+    left, right = (np.median(p) for p in np.array_split(seen[0], 2, axis=1))
+    if whole == "rate":
+        assert len(set(medians)) < 8
+    elif whole == "brightness":
+        assert max(left, right) < 150
+    elif whole == "flip":
+        assert (left, right) == (100, 160)
+    elif whole in ("", "blur"):
+        assert (left, right) == (160, 100)
