@@ -110,6 +110,9 @@ class Upright:
             if evidence[0] - evidence[1:].max() >= _CLEAR:
                 return 0
         best = int(evidence.argmax())
+        # A head that leans by 40 degrees is found in two turns: it stays as it is.
+        if evidence[best] - evidence[0] < _CLEAR:
+            return 0
         # What a window seems to hold has to be found in whole pictures, too.
         here, there = (
             sum(self._in_whole(pictures[i - start].turned(turn)) for i in asked)
