@@ -15,8 +15,8 @@ from tfmds.evaluation import lag_evidence
 from tfmds.evaluation.lag_evidence import Evidence, lags
 from tfmds.spec import MOUTH_HOP, VOICE_HOP
 
-# Where an offset is searched for.
-MAX_OFFSET = 0.6
+# Where an offset is searched for; as far as charts show the distance by lag.
+MAX_OFFSET = 1.0
 # Offset of most recordings for weights that were learned from GRID, and how far others
 # lie around it: a fit that far off counts one standard deviation less.
 USUAL_OFFSET = 0.06
@@ -24,8 +24,10 @@ TOLERANCE = 0.1
 # Farther from the usual offset than this, a clear offset is out of step.
 MAX_IN_STEP = 0.2
 # From this clearness on an offset is reported; one in 25 voices of somebody else
-# reaches it by chance.
+# reaches it by chance. An offset farther off than so much has to be clearer, since
+# there are as many of these as of the others.
 CLEAR = 3.0
+_RARE_OFFSET, _CLEARER = 0.6, 0.4
 # A score from less would be guessed.
 MIN_SECONDS = 2.0
 # Who speaks is asked anew after so many seconds.
@@ -234,7 +236,7 @@ def _whole(moments: Sequence[dict[int, _Moment]]) -> tuple[Alignment, int]:
     near_fit = np.where(near & (seconds > 0), fit + late, np.inf)
     offset, clearness = _dip(grid, fit)
     at = int(np.argmin(near_fit))
-    if clearness >= CLEAR:
+    if offset is not None and clearness >= CLEAR:
         at = int(np.argmin(np.abs(grid - offset)))
     found = Alignment(
         aligned=float(near_fit.min()) - _LOWEST_OF_NOISE,
@@ -251,16 +253,23 @@ def _or_zero(value: float) -> float:
     return 0.0 if np.isnan(value) else float(value)
 
 
-def _dip(grid: np.ndarray, fit: np.ndarray) -> tuple[float, float]:
-    """Lag of the lowest fit within `MAX_OFFSET`, and how far below 0 that is."""
+def _dip(grid: np.ndarray, fit: np.ndarray) -> tuple[float | None, float]:
+    """Lag of the lowest fit within `MAX_OFFSET`, and how far below 0 that is.
+
+    None where it is lowest at the edge of the search: that is no offset.
+    """
+    rare = _CLEARER * (np.abs(grid) > _RARE_OFFSET + _ROUNDING)
     inside = np.flatnonzero(np.abs(grid) <= MAX_OFFSET + _ROUNDING)
-    at = int(inside[np.nanargmin(fit[inside])])
+    at = int(inside[np.nanargmin((fit + rare)[inside])])
     left, lowest, right = fit[at - 1 : at + 2]
+    if at in (inside[0], inside[-1]) and min(left, right) < lowest:
+        # The dip, if it is one, lies beyond.
+        return None, 0.0
     bend = left - 2 * lowest + right
     shift = 0.5 * (left - right) / bend if bend > 0 else 0.0
-    # At the edge of the search the dip, if it is one, lies beyond.
     shift = shift if abs(shift) <= 1 else 0.0
-    return round(float(grid[at] + shift * VOICE_HOP), 3), max(0.0, float(-lowest))
+    offset = round(float(grid[at] + shift * VOICE_HOP), 3)
+    return offset, max(0.0, float(-lowest - rare[at]))
 
 
 def _covered(periods: Sequence[tuple[float, float]]) -> float:

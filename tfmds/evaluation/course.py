@@ -37,6 +37,8 @@ _MAX_FACES = 4
 # Deviation of the mean centred distance of a second's mouths from those of other times,
 # in units of `lag_evidence.deviation`.
 _CELL_NOISE = 1.58
+# Unusual lags fit by chance, but not as surely for any second.
+_SURE = 0.8
 # The score, at most, of a video that lags explain: out of step is not forged.
 _EXPLAINED = -5.0
 
@@ -76,7 +78,7 @@ class Course:
         """Whether unusual lags explain more of the video than voices of others."""
         return bool(
             len(self.none)
-            and self.out_of_step.max() > 0.5
+            and self.out_of_step.max() > _SURE
             and self.out_of_step.sum() > self.none.sum()
         )
 
