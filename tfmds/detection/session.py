@@ -103,5 +103,7 @@ def judge(
             # Kept before it is printed: who reads along may have gone.
             yield judgement
             shown.show(judgement)
-    for note in (sentences.legend(info.threshold), *info.threshold.notes):
+    threshold = info.threshold
+    notes = (sentences.legend(threshold), sentences.whole_only(threshold))
+    for note in filter(None, (*notes, *threshold.notes)):
         print(f"note: {note}", file=sys.stderr)

@@ -316,6 +316,17 @@ def thresholds(chosen: Threshold) -> list[str]:
     return [threshold(chosen), *more, *heads]
 
 
+def whole_only(chosen: Threshold) -> str:
+    """That a threshold judges videos as a whole, empty where it does not."""
+    if chosen.score == scores.STRETCHES:
+        return ""
+    return (
+        f"this model's threshold is one of the {scores.SCORES[chosen.score]}, which"
+        " judges a video as a whole: a part that is forged may be missed. Choose one"
+        " with python -m tfmds.select_threshold --score=stretches"
+    )
+
+
 def legend(chosen: Threshold) -> str:
     """What the score tells and how it is read, for readers of a verdict."""
     tells = [
