@@ -69,7 +69,9 @@ def test_joined_recordings_are_read_to_their_end(
             found = flashes[part * len(EVENTS) :][: len(EVENTS)]
             np.testing.assert_allclose(found, expected, atol=0.08 + 0.15 * part)
         assert seconds == pytest.approx(parts * 2.4, abs=0.15 * parts)
-        assert sum("time stamps jump" in note for note in media.notes) == parts - 1
+        told = [note for note in media.notes if "time stamps jump" in note]
+        assert len(told) == parts - 1
+        assert all("recordings are joined" in note for note in told)
 
 
 def test_stamps_of_a_part_that_begin_later_than_the_one_before_ends_go_on_too(tmp_path):
@@ -79,9 +81,65 @@ def test_stamps_of_a_part_that_begin_later_than_the_one_before_ends_go_on_too(tm
     path.write_bytes(b"".join(pathlib.Path(p).read_bytes() for p in (first, later)))
     with Media(path, SPEC) as media:
         flashes, clicks, seconds = flashes_and_clicks(media)
+        (note,) = media.notes
     assert len(flashes) == len(clicks) == 4
     np.testing.assert_allclose(flashes, clicks, atol=1 / 25)
     assert seconds == pytest.approx(4.8, abs=0.2)
+    # A recorder's clock that was set does the same.
+    assert "time stamps jump" in note
+    assert "joined" not in note
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound_codec", "wraps_at"),
+    [
+        ("v.ts", "libx264", "aac", 2**33 / 90_000),
+        ("v.m2ts", "libx264", "ac3", 2**33 / 90_000),
+    ],
+)
+@pytest.mark.parametrize("before", [0.04, 1.3])
+def test_stamps_that_wrap_go_on_as_those_that_do_not(
+    tmp_path, name, codec, sound_codec, wraps_at, before
+):
+    codecs = {"codec": codec, "sound_codec": sound_codec}
+    start = wraps_at - 1.4 - before
+    paths = [
+        recording(tmp_path / name, **codecs),
+        recording(
+            tmp_path / f"w{name}", picture_start=start, sound_start=start, **codecs
+        ),
+    ]
+    found = []
+    for path in paths:
+        with Media(path, SPEC) as media:
+            found.append(flashes_and_clicks(media))
+            assert (media.notes, media.unread, media.is_damaged) == ([], (), False)
+    for plain, wrapped in zip(*found, strict=True):
+        np.testing.assert_allclose(plain, wrapped, atol=1e-3)
+
+
+@pytest.mark.parametrize("bits", [24, 32])
+def test_stamps_in_milliseconds_wrap_as_flv_stores_them(bits):
+    period = 2**bits
+    packets = [
+        (at, i, (t + period - 2000) % period)
+        for i in (0, 1)
+        for at, _, t in even(0, 4000, i)
+    ]
+    found, clock = placed(packets)
+    assert found[0] == found[1] == list(range(period - 2000, period + 2000, 40))
+    assert clock.jumps == clock.gaps == []
+
+
+def test_a_picture_that_is_shown_after_a_wrap_is_decoded_before_it():
+    period = 2**24
+    packets = [
+        Packet(0, (t - 200) % period, pts=t % period)
+        for t in range(period - 2000, period + 2000, 40)
+    ]
+    container = Container([(i, packet) for i, packet in enumerate(packets)])
+    shown = [p.pts for p in Clock(container, [Stream(0)])]
+    assert shown == list(range(period - 2000, period + 2000, 40))
 
 
 @pytest.mark.parametrize(("name", "parts"), [("v.mp4", 2), ("v.flv", 2), ("v.mkv", 3)])
@@ -174,7 +232,7 @@ def test_sound_that_ends_late_in_the_file_stays_in_its_part():
     sound += [(at + 400, s, t) for at, s, t in even(4000, 8000, 1, -4000)]
     found, clock = placed([*pictures, *sound])
     assert found[0] == found[1] == list(range(0, 8000, 40))
-    assert clock.jumps == [(4.0, -4.0)]
+    assert clock.jumps == [(4.0, -4.0, True)]
 
 
 def test_a_gap_in_which_sound_goes_on_is_none():
@@ -201,7 +259,7 @@ def test_a_gap_in_all_is_told_of_or_closed(gap, is_closed):
     assert found[0] == found[1]
     assert found[0][100:] == list(range(4000 + shift, 8000 + shift, 40))
     if is_closed:
-        assert clock.jumps == [(4.0, 200.0)]
+        assert clock.jumps == [(4.0, 200.0, False)]
     else:
         assert clock.gaps == [(4.0, 24.0)]
 

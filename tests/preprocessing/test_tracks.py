@@ -270,7 +270,7 @@ def text(path):
     ("make_file", "status", "reason"),
     [
         (few_frames, spec.TOO_SHORT, "1.33 s"),
-        (one_frame, spec.TOO_SHORT, "0.03 s"),
+        (one_frame, spec.TOO_SHORT, "1.03 s"),
         (no_face, spec.NO_FACE, "no face"),
         (small_face, spec.NO_FACE, "pixels"),
         (short_face, spec.NO_FACE, "longer"),

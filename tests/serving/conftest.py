@@ -104,7 +104,7 @@ def service(export_dir, tmp_path_factory):
         batch_window_ms=100,
         max_upload_mb=5,
         max_video_seconds=20,
-        max_megapixels=1,
+        max_pixels=1_000_000,
     )
     with running(settings) as started:
         yield started

@@ -7,11 +7,11 @@ from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, setting
 from tfmds.detection import terminal
 from tfmds.detection.track_choice import TrackChoice
-from tfmds.preprocessing.config import MediaTracks
+from tfmds.preprocessing.config import MediaLimits, MediaTracks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DetectConfig(MediaTracks):
+class DetectConfig(MediaTracks, MediaLimits):
     """By what to judge videos, and where the results go."""
 
     model: str | None = setting(

@@ -98,7 +98,9 @@ def judge(
             hop_seconds=config.hop,
             tracks=TrackChoice.parse(config.tracks),
             num_threads=max(1, cores // num_workers),
-            options=PreprocessingConfig(**config.chosen_tracks),
+            options=PreprocessingConfig(
+                max_pixels=config.max_pixels, **config.chosen_tracks
+            ),
         ):
             # Kept before it is printed: who reads along may have gone.
             yield judgement

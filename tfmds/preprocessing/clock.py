@@ -23,6 +23,11 @@ _LOOK_PACKETS = 1000
 _LOOK_SECONDS = 5.0
 # Pictures are not shown later than this after they are decoded.
 _LONGEST_DELAY = 10.0
+# Bits of the stamps that containers store, after which they begin at 0, by ticks a
+# second: of FLV, without its eighth byte and with it, as of ASF; of MPEG.
+_STAMP_BITS = {1000: (24, 32), 90_000: (33,)}
+# Stamps within this, in seconds, of where those of the file began, begin anew.
+_ANEW = 1.0
 
 
 class _Stamps:
@@ -30,6 +35,8 @@ class _Stamps:
 
     def __init__(self, time_base: float):
         self.time_base = time_base
+        ticks = [2**bits for bits in _STAMP_BITS.get(round(1 / time_base), ())]
+        self._wraps = {n: n * time_base for n in ticks}
         self.offset = 0.0
         # The largest stamp of decoding so far, and where what is shown ends.
         self.last: float | None = None
@@ -69,6 +76,25 @@ class _Stamps:
     def goes_on(self, time: float) -> bool:
         return not self.goes_back(time) and not self.goes_ahead(time)
 
+    def wrapped(self, time: float) -> float | None:
+        """How far stamps fell to this one where they wrapped, None where they did not.
+
+        No file says so, but after a wrap they go on as if nothing had happened.
+        """
+        fits = (
+            p for p in self._wraps.values() if -_BACK <= time + p - self.end <= _GAP
+        )
+        return next(fits, None)
+
+    def unwrap(self, packet: av.Packet) -> None:
+        """Brings the stamp of showing to that of decoding, across a wrap."""
+        if packet.pts is None or packet.dts is None:
+            return
+        delay = (packet.pts - packet.dts) * self.time_base
+        for ticks, seconds in self._wraps.items():
+            if -_BACK <= delay + seconds <= _LONGEST_DELAY:
+                packet.pts += ticks
+
 
 class Clock:
     """The packets of some streams of a file, with stamps that go on.
@@ -78,7 +104,8 @@ class Clock:
 
     Attributes:
       gaps: Stretches without any packet so far, in seconds of the clock.
-      jumps: Where the stamps jumped so far, in seconds of the clock, and by how much.
+      jumps: Where the stamps jumped so far, in seconds of the clock, by how much, and
+        whether they began anew there.
       position: Byte of the file after the last packet so far, as far as known.
     """
 
@@ -105,7 +132,7 @@ class Clock:
         self._ahead: deque[av.Packet] = deque()
         self._error: Exception | None = None
         self.gaps: list[tuple[float, float]] = []
-        self.jumps: list[tuple[float, float]] = []
+        self.jumps: list[tuple[float, float, bool]] = []
         self.position = 0
 
     def __iter__(self) -> Iterator[av.Packet]:
@@ -156,6 +183,7 @@ class Clock:
     def _place(self, packet: av.Packet) -> None:
         index = packet.stream_index
         stamps = self._stamps[index]
+        stamps.unwrap(packet)
         time = stamps.of(packet)
         if time is None:
             return
@@ -195,7 +223,11 @@ class Clock:
                 stamps.move(other.offset)
                 return
         if stamps.goes_back(time):
-            self._jump(index, time, shown)
+            period = stamps.wrapped(time)
+            if period is not None:
+                stamps.move(stamps.offset + period)
+            else:
+                self._jump(index, time, shown)
         elif self._is_empty(index, time):
             if time - stamps.end > _JUMP:
                 self._jump(index, time, shown)
@@ -250,5 +282,6 @@ class Clock:
         offset = math.ceil((end - first) / self._tick - 1e-6) * self._tick
         for other in moved:
             other.coming = offset
-        self.jumps.append((first + offset, first - stamps.end))
+        is_anew = abs(first - (self._first or 0.0)) < _ANEW
+        self.jumps.append((first + offset, first - stamps.end, is_anew))
         stamps.move(offset)

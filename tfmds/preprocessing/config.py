@@ -32,8 +32,22 @@ class MediaTracks:
     )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MediaLimits:
+    """What is not decoded, whatever a program does with videos."""
+
+    # 8K has 35 million.
+    max_pixels: int = setting(
+        40_000_000,
+        "Videos with larger pictures are not decoded; those of more than 10 million"
+        " pixels are scaled down to that while they are read.",
+        low=1,
+        high=1_000_000_000,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
-class PreprocessingConfig(MediaTracks):
+class PreprocessingConfig(MediaTracks, MediaLimits):
     """How faces are found, followed and stored (defaults: paper, section 4).
 
     Raises:
@@ -109,13 +123,6 @@ class PreprocessingConfig(MediaTracks):
         "Which faces of a video are kept: all; the one that is largest in the mean; the"
         " one in view for longest.",
         choices=TRACKS,
-    )
-    # 4K has 9 million.
-    max_pixels: int = setting(
-        10_000_000,
-        "Videos with larger pictures are not decoded.",
-        low=1,
-        high=1_000_000_000,
     )
     max_duration_seconds: int = setting(
         4 * 3600, "Longer videos are not decoded.", low=1, high=10_000_000

@@ -14,11 +14,16 @@ import av
 import numpy as np
 
 from tfmds import spec
-from tfmds.preprocessing import containers, sound
+from tfmds.preprocessing import containers, encryption, sound
 from tfmds.preprocessing.clock import Clock
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.containers import MediaError, Unread
-from tfmds.preprocessing.picture import Picture, orientation_of
+from tfmds.preprocessing.picture import (
+    MOST_PIXELS,
+    Picture,
+    orientation_of,
+    size_within,
+)
 
 # Decides between two pictures where one ends just when it is asked for.
 _TIE = 1e-4
@@ -27,6 +32,9 @@ _TIE = 1e-4
 _LONGEST_STANDING = 0.5
 # Pixels that are longer in one direction than this many times the other are none.
 _LONGEST_PIXEL = 5
+# What the frames of more than MOST_PIXELS take that are decoded at the same time, in
+# bytes at most: each thread has some of its own.
+_LARGE_FRAME_BYTES = 400_000_000
 
 
 class Media:
@@ -35,6 +43,7 @@ class Media:
     Attributes:
       sound: Its sound, on the clock of the pictures.
       indices: Which streams of their files picture and sound are.
+      scale: Pixels of the pictures for one as it is stored, where less than 1.
       is_damaged: Whether pictures were lost so far.
       notes: What else is to be known of it so far.
 
@@ -65,6 +74,7 @@ class Media:
         self._rate = chunk_spec.frame_rate
         self._options = options = options or PreprocessingConfig()
         containers.check_bytes(path, options)
+        encryption.check(path)
         self._path = path
         self._container = containers.open_container(path)
         try:
@@ -88,6 +98,8 @@ class Media:
         self._aspect = _pixel_aspect(self._stream)
         if sound_path is None and not self._container.streams.audio:
             sound_path = sound.sound_beside(path)
+            if sound_path is None:
+                raise MediaError(spec.NO_AUDIO, sound.why_none(path))
         self._unread: list[Unread] = []
         self.notes: list[str] = []
         self._error = self._last_error = ""
@@ -97,11 +109,12 @@ class Media:
         # Length of the pictures, when they ended.
         self._end: float | None = None
         self.is_damaged = False
+        self.scale = 1.0
         self._note(containers.note_on_choice("video", index, self._container))
         # Also where the pictures turn out larger than the file states.
         self._stream.codec_context.options = {"max_pixels": str(options.max_pixels)}
         self._stream.thread_type = "AUTO"
-        self._stream.codec_context.thread_count = num_threads
+        self._stream.codec_context.thread_count = self._threads(num_threads)
         rate = chunk_spec.sample_rate
         if sound_path is None:
             heard = sound.choose(path, rate, options, self._stream)
@@ -120,6 +133,15 @@ class Media:
         self._note(self.sound.note)
         self._skipped = options.skip_leading_ms / 1000
         self._zero = zero + self._skipped
+
+    def _threads(self, number: int) -> int:
+        context = self._stream.codec_context
+        pixels = context.width * context.height
+        if pixels <= MOST_PIXELS:
+            return number
+        # With 16 bits for each of the three halves.
+        most = max(1, _LARGE_FRAME_BYTES // (3 * pixels))
+        return min(number or os.cpu_count() or 1, most)
 
     def _first_picture(self) -> float:
         self._repeated_until = -math.inf
@@ -164,8 +186,9 @@ class Media:
         What could not be looked at is blank.
         """
         zero = self._zero
-        count = 0
+        count = frames = 0
         while self._next is not None:
+            frames += 1
             time, frame = self._next
             seconds = _shown_seconds(frame, self._stream)
             self._next = next(self._frames, None)
@@ -174,7 +197,10 @@ class Media:
                 end = self._next[0]
             blank = self._blank_part(time + seconds, end)
             picture = None
-            while (at := zero + (count + 0.5) / self._rate) - _TIE < end:
+            stands = self._next is None and frames == 1 and not self.is_damaged
+            while (at := zero + (count + 0.5) / self._rate) - _TIE < end or (
+                stands and self.sound.goes_on(count / self._rate)
+            ):
                 if blank[0] <= at < blank[1]:
                     yield Picture.blank_like(picture or self._picture(frame))
                 else:
@@ -182,6 +208,8 @@ class Media:
                     yield picture
                 count += 1
                 self._check_duration(count / self._rate)
+        if frames == 1 and count > 1:
+            self._note("its picture is a still one, which stands for all of its sound")
         self._end = count / self._rate
         self._end_at(self._skipped + self._end)
 
@@ -191,6 +219,13 @@ class Media:
         seen = frame.rotation, frame.width, frame.height
         if seen != self._seen:
             self._seen, self._orientation = seen, orientation_of(frame)
+            size = size_within(frame.width, frame.height)
+            self.scale = size[0] / frame.width
+            if self.scale < 1:
+                self._note(
+                    f"its pictures of {frame.width} x {frame.height} pixels are scaled"
+                    f" down to {size[0]} x {size[1]} while they are read"
+                )
         return Picture.from_frame(frame, self._orientation, self._aspect)
 
     def _blank_part(self, start: float, end: float) -> tuple[float, float]:
@@ -219,11 +254,11 @@ class Media:
     def _end_at(self, seconds: float) -> None:
         """Notes what is to be known when the last picture was read."""
         zero = self._zero - self._skipped
-        for at, by in self._clock.jumps:
-            self._note(
-                f"its time stamps jump by {by:+.1f} s at {at - zero:.1f} s, as where"
-                " recordings are joined"
-            )
+        for at, by, is_anew in self._clock.jumps:
+            note = f"its time stamps jump by {by:+.1f} s at {at - zero:.1f} s"
+            if is_anew:
+                note += ": they begin anew, as where recordings are joined"
+            self._note(note)
         if self._dropped > _LONGEST_STANDING * self._rate:
             why = "the time stamps of its pictures stand still"
             left_out = self._dropped / float(self._stream.average_rate or self._rate)

@@ -2,13 +2,19 @@
 
 import dataclasses
 import functools
+import math
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import av
 import cv2
 import numpy as np
+from av.sidedata import sidedata
 from av.video.reformatter import VideoReformatter
+
+# Frames of more pixels are scaled down to so many: 4K has 9 million.
+MOST_PIXELS = 10_000_000
 
 # Chroma of these formats can be cut at pixels that are multiples of (x, y).
 _CHROMA_STEPS = {
@@ -34,7 +40,7 @@ def orientation_of(frame: av.VideoFrame) -> np.ndarray | None:
     A display matrix that is none of the eight turns and flips, scaled or not, is
     ignored: damaged ones occur more often than pictures that stand aslant.
     """
-    stored: Any = frame.side_data.get("DISPLAYMATRIX")
+    stored = _side_data(frame).get("DISPLAYMATRIX")
     if stored is None:
         return None
     # The file's rows are what becomes of (1, 0) and of (0, 1).
@@ -50,6 +56,23 @@ def orientation_of(frame: av.VideoFrame) -> np.ndarray | None:
     if not is_one or np.abs(linear - nearest).max() > _ASLANT:
         return None
     return nearest
+
+
+def _side_data(frame: av.VideoFrame) -> Mapping[Any, Any]:
+    """What a frame carries beside its pixels, also of kinds that PyAV does not name."""
+    try:
+        return frame.side_data
+    except ValueError:
+        # PyAV lists all of it by kind, and stops at the first that its enumeration
+        # lacks: Exif, views of stereoscopic video, and what FFmpeg adds next.
+        sidedata.Type._missing_ = classmethod(_unnamed)  # type: ignore
+        return frame.side_data
+
+
+def _unnamed(cls: type[sidedata.Type], value: object) -> sidedata.Type:
+    kind: Any = object.__new__(cls)
+    kind._name_, kind._value_ = f"UNNAMED_{value}", value
+    return kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +112,21 @@ class Picture:
         """Takes a decoded frame.
 
         Args:
-          frame: Any format and size.
+          frame: Any format and size; one of more than MOST_PIXELS is scaled down, and
+            what is told of the picture is of it as it is then.
           orientation: `[2, 2]`, one of the eight turns and flips, takes directions
             in the frame to those in the upright picture; None where it is upright.
           pixel_aspect: Width of a stored pixel by its height.
         """
-        if frame.format.name not in _CHROMA_STEPS:
-            frame = frame.reformat(format="yuv420p")
+        name = frame.format.name
+        name = name if name in _CHROMA_STEPS else "yuv420p"
+        width, height = size_within(frame.width, frame.height)
+        if width < frame.width:
+            frame = _scalers.large.reformat(
+                frame, width, height, format=name, interpolation="AREA"
+            )
+        elif name != frame.format.name:
+            frame = frame.reformat(format=name)
         turns = _UPRIGHT if orientation is None else tuple(orientation.ravel())
         return cls(frame, *_place(frame.width, frame.height, turns, pixel_aspect))
 
@@ -222,6 +253,14 @@ class Picture:
         return left, top, right, bottom
 
 
+def size_within(width: int, height: int) -> tuple[int, int]:
+    """Width and height in which a frame is kept: at most MOST_PIXELS."""
+    scale = math.sqrt(MOST_PIXELS / (width * height))
+    if scale >= 1:
+        return width, height
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
 # The same for all pictures of most files.
 @functools.lru_cache(maxsize=16)
 def _place(
@@ -267,6 +306,7 @@ class _Scalers(threading.local):
     """One scaler for each use, since setting one up takes longer than scaling."""
 
     def __init__(self) -> None:
+        self.large = VideoReformatter()
         self.whole = VideoReformatter()
         self.part = VideoReformatter()
         self.crop = VideoReformatter()

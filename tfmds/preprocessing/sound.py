@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import cast
@@ -21,6 +22,8 @@ from tfmds.preprocessing.downmix import Downmix
 
 # Names of a sound file that lies beside a video without sound end in one of these.
 SOUND_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3", ".opus")
+# A part of a download, the picture or the sound: name, format and suffix.
+_DOWNLOADED_PART = re.compile(r"(.+)\.f[0-9a-z][\w-]*\.\w{2,4}", re.DOTALL)
 # Sound that never rises above it (-80 dB) is taken for silence.
 SILENCE = 1e-4
 # Sound that is missing for less than this, in seconds, is not told of.
@@ -121,6 +124,21 @@ class Sound:
         """
         if start < self._start:
             raise ValueError(f"sample {start} was forgotten, {self._start} is left")
+        self._decode_until(stop)
+        samples = np.zeros(stop - start, np.float32)
+        for at, block in self._kept:
+            first, last = max(at, start), min(at + len(block), stop)
+            if first < last:
+                samples[first - start : last - start] = block[first - at : last - at]
+        return samples
+
+    def goes_on(self, seconds: float) -> bool:
+        """Whether there is any sound from then on; decodes it until there."""
+        sample = round(seconds * self._rate)
+        self._decode_until(sample + 1)
+        return self._decoded > sample
+
+    def _decode_until(self, stop: int) -> None:
         while self._decoded < stop and self.end is None:
             block = next(self._blocks, None)
             if block is None:
@@ -129,12 +147,6 @@ class Sound:
             self._kept.append((self._decoded, block))
             self._decoded += len(block)
             self._drop()
-        samples = np.zeros(stop - start, np.float32)
-        for at, block in self._kept:
-            first, last = max(at, start), min(at + len(block), stop)
-            if first < last:
-                samples[first - start : last - start] = block[first - at : last - at]
-        return samples
 
     def forget(self, before: int) -> None:
         """Lets go of the samples before one; they will be read no more."""
@@ -277,6 +289,33 @@ def resampled(
     for piece in mix.end() if mix else ():
         yield position, piece
         position += len(piece)
+
+
+def why_none(path: os.PathLike | str) -> str:
+    """Why a file has no sound, as far as what lies beside it tells."""
+    reason = "there is no sound in it"
+    folder, name = os.path.split(os.path.abspath(path))
+    part = _DOWNLOADED_PART.fullmatch(name)
+    if part is None:
+        return reason
+    beside = (other for other in sorted(os.listdir(folder)) if other != name)
+    for other in beside:
+        found = _DOWNLOADED_PART.fullmatch(other)
+        if found and found[1] == part[1] and _has_sound(os.path.join(folder, other)):
+            return (
+                f"{reason}, but in {other} beside it, as yt-dlp leaves them where it"
+                " cannot join them. Join them, as by ffmpeg -i PICTURE -i SOUND -c copy"
+                " BOTH.mkv"
+            )
+    return reason
+
+
+def _has_sound(path: str) -> bool:
+    try:
+        with containers.open_container(path) as container:
+            return bool(container.streams.audio)
+    except MediaError:
+        return False
 
 
 def sound_beside(path: os.PathLike | str) -> str | None:

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from tfmds import spec
@@ -142,13 +142,21 @@ class TrackReader:
             followed = _Followed(media.sound, self._options, self._spec)
             pictures = shots.mark_cuts(media.pictures())
             for batch in _batches(pictures, self._options):
-                held.add(followed.add(batch))
+                held.add(_as_stored(followed.add(batch), media))
                 self._on_progress(followed.seconds)
-            held.add(followed.end())
+            held.add(_as_stored(followed.end(), media))
             held.choose()
             summary = followed.summarize(held.stretches, media)
             known = facts.read(path, media.sound.path, *media.indices)
             return dataclasses.replace(summary, media=known)
+
+
+def _as_stored(
+    segments: Iterable[TrackSegment], media: Media
+) -> Iterator[TrackSegment]:
+    """Segments whose boxes are in pixels of the file, also where it was scaled down."""
+    for segment in segments:
+        yield dataclasses.replace(segment, boxes=segment.boxes / media.scale)
 
 
 def _batches(

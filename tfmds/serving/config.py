@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from tfmds.common.flags import FOLDER, setting
+from tfmds.preprocessing.config import MediaLimits
 
 # The name under which the model is served.
 MODEL_NAME = "mds"
@@ -12,7 +13,7 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
 @dataclasses.dataclass(frozen=True)
-class ServingConfig:
+class ServingConfig(MediaLimits):
     """Limits and places."""
 
     model: str | None = setting(
@@ -52,10 +53,6 @@ class ServingConfig:
 
     max_upload_mb: float = setting(1024.0, "Largest upload, in megabytes.", low=0)
     max_video_seconds: float = setting(3600.0, "Longest video, in seconds.", low=0)
-    # 4K has 9.
-    max_megapixels: float = setting(
-        10.0, "Largest picture, in millions of pixels.", low=0
-    )
     workers: int = setting(
         1, "Videos that are read at the same time, a process each.", low=1
     )

@@ -159,7 +159,7 @@ def _worker_settings(settings: ServingConfig) -> dict[str, Any]:
         "model": str(export_info.find(settings.model)),
         "batch_size": settings.batch_size,
         "batch_window_ms": settings.batch_window_ms,
-        "max_megapixels": settings.max_megapixels,
+        "max_pixels": settings.max_pixels,
         "max_video_seconds": settings.max_video_seconds,
         "max_job_mb": settings.max_job_mb,
     }

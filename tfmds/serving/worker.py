@@ -52,7 +52,7 @@ class Worker:
         self._items: queue.Queue[_Item] = queue.Queue()
         most = settings["max_job_mb"]
         self._options = PreprocessingConfig(
-            max_pixels=int(settings["max_megapixels"] * 1e6),
+            max_pixels=settings["max_pixels"],
             max_duration_seconds=math.ceil(settings["max_video_seconds"]) + 1,
             max_memory_mb=most and most + _READER_MB,
         )
@@ -240,7 +240,7 @@ class Worker:
         Raises:
           InputError: It is too long, or its pictures are too large.
         """
-        most = self._settings["max_megapixels"] * 1e6
+        most = self._settings["max_pixels"]
         if stated.width * stated.height > most:
             raise InputError(
                 f"its picture has {stated.width} x {stated.height} pixels, more than"
