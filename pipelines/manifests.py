@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from pipelines import layouts
 from pipelines.layouts import lists, splits
-from pipelines.layouts.listing import Listing
+from pipelines.layouts.listing import NO_LABEL, Listing
 from tfmds import spec
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video
 
+# Of the videos that a data set lists, this part has to be there.
+_LEAST_ON_DISK = 0.05
 # So many examples of what is missing or left out are named.
 _NAMED = 5
 
@@ -60,11 +62,27 @@ def build(
             lists.read(train_list) if train_list else [],
             lists.read(test_list) if test_list else [],
         )
+    _check_on_disk(found, input_dir)
     videos = [
         dataclasses.replace(v, path=os.path.normpath(os.path.join(prefix, v.path)))
         for v in splits.assign(found.videos, fractions, seed)
     ]
     return videos, found
+
+
+def _check_on_disk(found: Listing, input_dir: os.PathLike | str) -> None:
+    """Refuses a list that is of another folder: hardly any of its videos is here."""
+    here = len(found.videos) - len(found.missing)
+    if not found.missing or here >= _LEAST_ON_DISK * len(found.videos):
+        return
+    others = [path for path, reason in found.left_out if reason.endswith(NO_LABEL)]
+    example = f" On disk is, for one, {others[0]}." if others else ""
+    raise InputError(
+        f"{input_dir}: {here} of the {len(found.videos)} videos that the data set lists"
+        f" are on disk; expected {found.missing[0]}, and so on, below it.{example} Is"
+        " --input_dir the folder that these paths begin in, and is everything unpacked?"
+        " Of a part of the data set take out of its table what is not there"
+    )
 
 
 def _path_from(output: os.PathLike | str, input_dir: os.PathLike | str) -> str:

@@ -30,9 +30,10 @@ from tfmds.detection.config import DetectConfig
 
 def main(config: DetectConfig) -> int:
     """Judges every video, prints as it goes, returns the exit code."""
-    # A file name may hold bytes that are no text.
+    # A file name may hold bytes that are no text; tables are UTF-8 everywhere.
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+        encoding = "utf-8" if config.csv else None
+        sys.stdout.reconfigure(encoding=encoding, errors="surrogateescape")
     if not app.arguments() and not config.list:
         raise InputError(
             "no video was named; expected files or folders:"

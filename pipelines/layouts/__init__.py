@@ -12,6 +12,7 @@ from pipelines.layouts import (
     fakeavceleb,
     folders,
     lavdf,
+    listing,
 )
 from pipelines.layouts.listing import Listing
 from tfmds.common.errors import InputError
@@ -49,4 +50,7 @@ def read(layout: str, input_dir: os.PathLike | str) -> Listing:
     folder = epath.Path(input_dir)
     if not folder.is_dir():
         raise InputError(f"{input_dir}: there is no such folder (--input_dir)")
-    return LAYOUTS[layout](folder)
+    found = LAYOUTS[layout](folder)
+    paths = (listing.relative(path, folder) for path in listing.walk(folder))
+    listing.leave_out_unlisted(found, paths, found.table)
+    return found

@@ -1,4 +1,10 @@
-"""AV-Deepfake1M: {train,val}_metadata.json and videos below {train,val}/."""
+"""AV-Deepfake1M: {train,val}_metadata.json and videos below {train,val}/.
+
+In place of a list there may be a folder, `train_metadata/`, of a JSON a video.
+"""
+
+import os
+from collections.abc import Iterator
 
 from etils import epath
 
@@ -28,20 +34,19 @@ def read(input_dir: epath.Path) -> Listing:
     Raises:
       InputError: There is no list or one of its fields cannot be used.
     """
-    sources = {s: input_dir / f"{s}_metadata.json" for s in _SPLITS}
-    sources = {s: path for s, path in sources.items() if path.is_file()}
-    if not sources:
+    found = Listing(table="train_metadata nor val_metadata")
+    videos = []
+    entries = {split: list(_entries(input_dir, split)) for split in _SPLITS}
+    if not any(entries.values()):
         raise InputError(
             f"{input_dir}: there is no train_metadata.json nor val_metadata.json of"
-            " AV-Deepfake1M"
+            " AV-Deepfake1M, nor a folder train_metadata or val_metadata of a JSON a"
+            " video"
         )
-    found = Listing()
-    videos = []
-    for split, source in sources.items():
-        for number, fields in enumerate(listing_lib.read_list(source)):
-            where = f"{source}, entry {number}"
+    for split in _SPLITS:
+        for where, fields in entries[split]:
             file = listing_lib.required_text(fields, "file", where)
-            where = f"{source}, {file}"
+            where = f"{where}, {file}"
             check_inside(file, where)
             modified = listing_lib.word(fields, "modify_type", _KINDS, where)
             kind, forged = _KINDS[modified]
@@ -66,3 +71,23 @@ def read(input_dir: epath.Path) -> Listing:
             )
     found.videos = listing_lib.with_unique_ids(videos)
     return found
+
+
+def _entries(input_dir: epath.Path, split: str) -> Iterator[tuple[str, dict]]:
+    """What is said of each video of a split, and where."""
+    source = input_dir / f"{split}_metadata.json"
+    folder = input_dir / f"{split}_metadata"
+    if source.is_file():
+        for number, fields in enumerate(listing_lib.read_list(source)):
+            yield f"{source}, entry {number}", fields
+    elif folder.is_dir():
+        for path in listing_lib.walk(folder):
+            if path.suffix.lower() != ".json":
+                continue
+            fields = listing_lib.read_json(path)
+            if not isinstance(fields, dict):
+                raise InputError(
+                    f"{path}: expected an object with file and modify_type, got a"
+                    f" {type(fields).__name__}"
+                )
+            yield os.fspath(path), fields

@@ -19,7 +19,7 @@ from tfmds import spec
 from tfmds.common import files, text_files
 from tfmds.common.errors import InputError
 from tfmds.data.manifest import Video, check_inside
-from tfmds.preprocessing import sources, video_files
+from tfmds.preprocessing import sources
 
 METADATA = "metadata.json"
 _LABELS_TABLE = "labels.csv"
@@ -108,7 +108,7 @@ def read(input_dir: epath.Path) -> Listing:
             f" beside the videos, its test set with {METADATA} or {_LABELS_TABLE}, or"
             f" its preview with {_PREVIEW}"
         )
-    found = Listing()
+    found = Listing(table=f"any {METADATA}")
     entries: dict[str, _Entry] = {}
     for part in parts:
         for name, entry in _entries(part):
@@ -152,12 +152,11 @@ def read(input_dir: epath.Path) -> Listing:
             )
         )
     found.videos = listing_lib.with_unique_ids(videos)
-    taken = {video.path for video in videos}
     for part in parts:
-        for other in sorted(part.files):
-            path = listing_lib.relative(part.folder / other, input_dir)
-            if path not in taken and video_files.is_named_video(path):
-                found.left_out.append((path, f"not in {part.table}, no label"))
+        paths = (part.folder / other for other in part.files)
+        listing_lib.leave_out_unlisted(
+            found, (listing_lib.relative(p, input_dir) for p in paths), part.table
+        )
     return found
 
 

@@ -41,23 +41,26 @@ def read(input_dir: epath.Path) -> Listing:
         )
     rows = text_files.read_table(table, "the table of FakeAVCeleb", "")
     rows.need(("source", "method", "category", "path"))
-    if rows.columns.index("path") + 1 >= len(rows.columns):
+    # People name the last column, and move its name from the file's.
+    file_column = "filename" if "filename" in rows.columns else "path"
+    if rows.columns.index(file_column) + 1 >= len(rows.columns):
         raise InputError(
             f"{table}: the last column, the videos' folders, is missing; it has"
             f" {', '.join(rows.columns)}"
         )
-    found = Listing()
+    found = Listing(table=METADATA)
     videos = {}
     lent = 0
     for line, row in rows.rows():
         where = f"{table}, line {line}"
         fields = dict(zip(rows.columns, row, strict=True))
         category = listing_lib.word(fields, "category", _FORGED, where)
-        folder = row[-1].strip().strip("/")
+        # A table that was saved anew on Windows may have its separators.
+        folder = row[-1].strip().replace("\\", "/").strip("/")
         parts = folder.split("/")
         if parts[0] == _ROOT:
             folder = "/".join(parts[1:])
-        name = f"{folder}/{fields['path'].strip()}"
+        name = f"{folder}/{fields[file_column].strip()}"
         listing_lib.check_name(input_dir, name, where)
         if name in videos:
             found.left_out.append((name, "in the table twice"))

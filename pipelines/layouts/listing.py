@@ -12,6 +12,9 @@ from tfmds.common.errors import InputError
 from tfmds.data.manifest import Period, Video, check_inside
 from tfmds.preprocessing import video_files
 
+# Why a video on disk is left out that nothing of the data set names.
+NO_LABEL = "no label"
+
 
 @dataclasses.dataclass
 class Listing:
@@ -22,12 +25,14 @@ class Listing:
         set itself states, empty where it states none.
       missing: Paths that the data set lists and that are not on disk; their rows are
         among `videos` all the same, preprocessing gives them a status.
+      table: What names the videos of the data set, in words.
       left_out: What was found and not taken, and why.
       notes: What is to be known of the data set, a sentence each.
     """
 
     videos: list[Video] = dataclasses.field(default_factory=list)
     missing: list[str] = dataclasses.field(default_factory=list)
+    table: str = "its folders"
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
 
@@ -133,9 +138,27 @@ def walk(folder: epath.Path) -> Iterator[epath.Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from walk(path)
+            # A link to a folder above leads round and round.
+            above = os.path.realpath(folder) + os.sep
+            if not above.startswith(os.path.realpath(path) + os.sep):
+                yield from walk(path)
         else:
             yield path
+
+
+def leave_out_unlisted(found: Listing, paths: Iterable[str], table: str) -> None:
+    """Leaves out the videos among files on disk that the layout did not find.
+
+    Args:
+      found: What the layout found; grows.
+      paths: Files as seen from the input folder.
+      table: What does not name them.
+    """
+    known = {video.path for video in found.videos}
+    known |= {path for path, _ in found.left_out}
+    for path in sorted(set(paths) - known):
+        if video_files.is_named_video(path):
+            found.left_out.append((path, f"not in {table}, {NO_LABEL}"))
 
 
 def is_video(path: epath.Path) -> bool:

@@ -133,4 +133,4 @@ def apply(found: Listing, train: list[str], test: list[str]) -> Listing:
         )
     taken = {video.path for video in videos}
     missing = [path for path in found.missing if path in taken]
-    return Listing(videos, missing, left_out, found.notes)
+    return dataclasses.replace(found, videos=videos, missing=missing, left_out=left_out)

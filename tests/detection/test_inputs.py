@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from tfmds.common import csv_files
 from tfmds.common.errors import InputError
 from tfmds.detection import inputs
 
@@ -55,6 +56,18 @@ def test_a_list_that_is_none_is_refused(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         inputs.read_list(str(path))
+
+
+def test_a_list_made_of_a_table_of_results_names_the_files_on_this_disk(tmp_path):
+    name = os.fsencode(tmp_path) + b"/latin\xe9.mp4"
+    with open(name, "wb"):
+        pass
+    path = tmp_path / "list.txt"
+    path.write_text(csv_files.text_of(os.fsdecode(name)) + "\nnone\\xe9.mp4\n")
+    assert [os.fsencode(p) for p in inputs.read_list(str(path))] == [
+        name,
+        rb"none\xe9.mp4",
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tfmds.common import csv_files
 from tfmds.common.errors import InputError
 from tfmds.detection import judgement_json, results
 from tfmds.evaluation.thresholds import Threshold
@@ -43,11 +44,12 @@ def test_a_killed_run_goes_on_behind_its_last_whole_line(tmp_path):
     run.add(judged("c.mp4", 0.2))
     assert [fields["path"] for fields in run.read()][2] == "c.mp4"
     run.write_table()
-    with open(tmp_path / results.TABLE_FILE, errors="surrogateescape") as f:
+    with open(tmp_path / results.TABLE_FILE, encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
     assert [row["verdict"] for row in rows] == ["fake", "cannot_tell", "real"]
     assert rows[0]["suspicious_periods"] == "1-3"
-    assert rows[1]["path"] == "caf\udce9.mp4"
+    assert rows[1]["path"] == r"caf\xe9.mp4"
+    assert csv_files.name_of(rows[1]["path"]) == "caf\udce9.mp4"
 
 
 def table(folder) -> list[tuple[str, str]]:

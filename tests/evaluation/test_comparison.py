@@ -135,8 +135,8 @@ def test_scores_of_another_detector_are_joined_by_name(tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("video,score\ntest/0-0.mp4,7\nelsewhere.mp4,8\n")
     assert score_files.is_foreign(path)
-    found, unknown = score_files.read_foreign(path, labels)
-    assert unknown == 1
+    found, notes = score_files.read_foreign(path, labels, "labels.csv")
+    assert notes == [f"rows of {path} that are not in labels.csv: 1"]
     assert found.video_id[found.scored].tolist() == ["test/0-0.mp4"]
     assert found.mds[found.scored] == 7
     assert set(found.status) == {spec.OK, scores.NO_SCORE}
@@ -157,4 +157,32 @@ def test_bad_files_of_other_detectors_are_refused(tmp_path, text, message):
     labels, _ = samples.tables(groups=1)
     (tmp_path / "other.csv").write_text(text)
     with pytest.raises(InputError, match=f"other.csv.*{message}"):
-        score_files.read_foreign(tmp_path / "other.csv", labels)
+        score_files.read_foreign(tmp_path / "other.csv", labels, "labels.csv")
+
+
+def test_a_column_that_pandas_numbers_rows_by_is_no_score(tmp_path):
+    labels, _ = samples.tables(groups=1)
+    path = tmp_path / "other.csv"
+    name = labels.video_id[0]
+    for header in (",video,score", "Unnamed: 0,video,score"):
+        path.write_text(f"{header}\n0,{name},7\n1,{labels.video_id[1]},8\n")
+        assert score_files.is_foreign(path)
+        found, notes = score_files.read_foreign(path, labels, "labels.csv")
+        assert (found.mds[0], found.mds[1], notes) == (7, 8, [])
+    # A column that has another name is not taken for it.
+    path.write_text(f"frame,video,score\n0,{name},7\n")
+    assert not score_files.is_foreign(path)
+
+
+def test_names_with_another_folder_or_ending_are_found(tmp_path):
+    known, _ = samples.tables(groups=1)
+    named = [name.removesuffix(".mp4") for name in known.video_id]
+    path = tmp_path / "other.csv"
+    rows = [f"C:\\data\\{name}.wav,{row}\n" for row, name in enumerate(named)]
+    path.write_text("video,score\n" + "".join(rows))
+    found, notes = score_files.read_foreign(path, known, "labels.csv")
+    assert found.mds.tolist() == list(range(len(known)))
+    assert notes == [
+        f"names of {path} that are in labels.csv with another folder or ending:"
+        f" {len(known)}"
+    ]

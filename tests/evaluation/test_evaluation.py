@@ -172,7 +172,9 @@ def test_videos_that_another_detector_passed_over_are_not_covered(tmp_path):
         )
     )
     labels = score_files.read_labels(tmp_path / "scores.csv")
-    other, _ = score_files.read_foreign(tmp_path / "other.csv", labels)
+    other, _ = score_files.read_foreign(
+        tmp_path / "other.csv", labels, tmp_path / "scores.csv"
+    )
     with pytest.raises(InputError, match="15 of 20 .*5 no_score"):
         evaluate(other)
     found = evaluate(other, unscored="wrong")

@@ -117,3 +117,27 @@ def test_bad_input_ends_the_program_with_one_message(tmp_path):
     )
     assert_refused(done, "a.mp4: the field label is '?'")
     assert not (tmp_path / "m.csv").exists()
+
+
+def test_a_data_set_of_which_hardly_a_video_is_there_is_refused(tmp_path):
+    names = [f"test/{i:06}.mp4" for i in range(40)]
+    entries = [{"file": name, "split": "test", "fake_periods": []} for name in names]
+    (tmp_path / "metadata.json").write_text(json.dumps(entries))
+    (tmp_path / "LAV-DF" / "test").mkdir(parents=True)
+    for name in names:
+        (tmp_path / "LAV-DF" / name).touch()
+    output = tmp_path / "m.csv"
+    words = ["--layout=lavdf", f"--input_dir={tmp_path}", f"--output={output}"]
+    assert_refused(
+        run(*words),
+        "0 of the 40 videos that the data set lists are on disk; expected"
+        " test/000000.mp4, and so on, below it. On disk is, for one,"
+        " LAV-DF/test/000000.mp4",
+    )
+    assert not output.exists()
+    # Of a part that is there the rest are rows all the same.
+    (tmp_path / "LAV-DF" / "test").rename(tmp_path / "test")
+    for name in names[2:]:
+        (tmp_path / name).unlink()
+    _, found = manifests.build("lavdf", tmp_path, output)
+    assert len(found.missing) == 38

@@ -1,6 +1,5 @@
 """A data set on disk: shards of track records, `tfmds.json`, `videos.csv`."""
 
-import csv
 import dataclasses
 import os
 from collections.abc import Callable, Iterable
@@ -9,7 +8,7 @@ from typing import Any
 from etils import epath
 
 from tfmds import spec
-from tfmds.common import files, json_files, text_files
+from tfmds.common import csv_files, json_files, text_files
 from tfmds.common.errors import InputError
 from tfmds.data import manifest
 
@@ -184,20 +183,18 @@ _MEDIA_TYPES: dict[Any, Callable[[str], Any]] = {int: int, str: str}  # else flo
 
 def write_videos(path: os.PathLike | str, rows: Iterable[VideoRow]) -> None:
     """Writes videos.csv, whole or not at all."""
-    with files.writing(path) as f:
-        writer = csv.writer(f, lineterminator="\n")
-        writer.writerow(
-            [*manifest.COLUMNS, *RESULT_COLUMNS, *_MEDIA_COLUMNS, OFFSET_COLUMN]
-        )
-        for row in rows:
-            video = dataclasses.asdict(row.video)
-            video["fake_periods"] = manifest.format_periods(row.video.fake_periods)
-            writer.writerow(
-                [video[name] for name in manifest.COLUMNS]
-                + [getattr(row, name) for name in RESULT_COLUMNS]
-                + [getattr(row.media, name) for name in _MEDIA_COLUMNS]
-                + [row.offset_seconds]
-            )
+    columns = (*manifest.COLUMNS, *RESULT_COLUMNS, *_MEDIA_COLUMNS, OFFSET_COLUMN)
+    csv_files.write(path, columns, map(_as_written, rows))
+
+
+def _as_written(row: VideoRow) -> dict[str, Any]:
+    periods = manifest.format_periods(row.video.fake_periods)
+    return {
+        **dataclasses.asdict(row.video),
+        "fake_periods": periods,
+        **{name: getattr(row, name) for name in (*RESULT_COLUMNS, OFFSET_COLUMN)},
+        **dataclasses.asdict(row.media),
+    }
 
 
 def read_videos(path: os.PathLike | str) -> list[VideoRow]:

@@ -1,6 +1,5 @@
 """The manifest: the table of a data set, a row per video."""
 
-import csv
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
@@ -8,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from etils import epath
 
 from tfmds import spec
-from tfmds.common import files, text_files
+from tfmds.common import csv_files, text_files
 from tfmds.common.errors import InputError
 
 Period = tuple[float, float]
@@ -86,13 +85,15 @@ def write_manifest(path: os.PathLike | str, videos: Iterable[Video]) -> None:
                 f"the name of {video.path!r} is no UTF-8, and cannot be written into"
                 f" {path}; rename the file"
             ) from e
-    with files.writing(path) as f:
-        writer = csv.DictWriter(f, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for video in videos:
-            row = dataclasses.asdict(video)
-            row["fake_periods"] = format_periods(video.fake_periods)
-            writer.writerow(row)
+    csv_files.write(
+        path,
+        COLUMNS,
+        (
+            dataclasses.asdict(video)
+            | {"fake_periods": format_periods(video.fake_periods)}
+            for video in videos
+        ),
+    )
 
 
 def read_manifest(path: os.PathLike | str) -> list[Video]:

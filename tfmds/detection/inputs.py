@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tfmds import spec
-from tfmds.common import text_files
+from tfmds.common import csv_files, text_files
 from tfmds.common.errors import InputError
 from tfmds.preprocessing import video_files
 
@@ -99,9 +99,13 @@ def read_list(path: str) -> list[str]:
 
 
 def _as_on_disk(path: str) -> str:
-    """A path that is no UTF-8 may be that of Windows, written for a name in UTF-8."""
-    other = os.fsencode(path).decode("cp1252", "replace")
-    return path if os.path.exists(path) or not os.path.exists(other) else other
+    """A path that is not there as it is written may be so as another program writes it.
+
+    Windows writes names that are UTF-8 in its code page; our tables write the bytes of
+    those that are none.
+    """
+    others = os.fsencode(path).decode("cp1252", "replace"), csv_files.name_of(path)
+    return next(filter(os.path.exists, (path, *others)), path)
 
 
 def _videos_below(root: str) -> list[str]:

@@ -5,17 +5,15 @@ that was judged again, since its file had changed, the last line counts. `result
 is made of it at the end; `run.json` tells what made them.
 """
 
-import csv
 import errno
 import fcntl
-import io
 import json
 import os
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from tfmds import spec
-from tfmds.common import files, json_files
+from tfmds.common import csv_files, files, json_files
 from tfmds.common.errors import InputError
 from tfmds.detection import judgement_json
 from tfmds.evaluation.scores import FUSED, STRETCHES
@@ -131,13 +129,7 @@ class Results:
 
     def write_table(self) -> str:
         """Writes all results as CSV and returns its path."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(row, self.read()))
-        # A file name may hold bytes that are no text.
-        content = text.getvalue().encode("utf-8", "surrogateescape")
-        files.write_bytes(self._table, content)
+        csv_files.write(self._table, COLUMNS, map(row, self.read()))
         return self._table
 
     def _lines(self) -> Iterator[tuple[dict[str, Any], int]]:

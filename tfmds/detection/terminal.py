@@ -1,6 +1,5 @@
 """What the terminal shows of videos as they are judged."""
 
-import csv
 import json
 import sys
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tfmds import spec
+from tfmds.common import csv_files
 from tfmds.detection import judgement_json, results
 from tfmds.evaluation import scores
 from tfmds.judgement.judgement import VideoJudgement
@@ -33,9 +33,9 @@ class Terminal:
         """
         self._form = form
         self._is_alone = num_videos == 1
-        self._csv = csv.DictWriter(sys.stdout, results.COLUMNS, lineterminator="\n")
+        self._csv = csv_files.Writer(sys.stdout, results.COLUMNS)
         if form == CSV:
-            self._csv.writeheader()
+            self._csv.header()
         elif form == TABLE:
             print(_HEADER, flush=True)
         self._bar = tqdm(
@@ -65,7 +65,7 @@ class Terminal:
         """Prints the line of a video."""
         with tqdm.external_write_mode():
             if self._form == CSV:
-                self._csv.writerow(results.row(judgement_json.write(judgement)))
+                self._csv.row(results.row(judgement_json.write(judgement)))
             elif self._form == JSON:
                 print(json.dumps(judgement_json.write(judgement)))
             else:

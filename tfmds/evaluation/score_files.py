@@ -1,11 +1,10 @@
 """Score files: `scores.csv`, a row per video, and `chunks.csv`, a row per chunk."""
 
-import csv
 import dataclasses
 import fnmatch
-import io
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 from etils import epath
 
 from tfmds import spec
-from tfmds.common import files, text_files
+from tfmds.common import csv_files, text_files
 from tfmds.common.errors import InputError
 from tfmds.data import manifest
-from tfmds.evaluation import scores
+from tfmds.evaluation import scores, video_names
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 
 VIDEOS_FILE = "scores.csv"
@@ -73,9 +72,14 @@ def read(
     """
     if not is_foreign(path):
         if labels:
+            header = _header(path)
             raise InputError(
-                f"--labels is for scores with two columns, and {path} has labels of its"
-                " own; leave it out"
+                f"--labels is for scores with two columns, and {path} has"
+                + (
+                    " labels of its own; leave it out"
+                    if "label" in header
+                    else f" {','.join(header)}; expected video,score"
+                )
             )
         videos = read_videos(path)
         return videos, read_chunks_beside(path, videos), []
@@ -85,8 +89,8 @@ def read(
             " --labels=manifest.csv, or another table with the columns"
             f" {','.join(_LABEL_COLUMNS)}"
         )
-    videos, unknown = read_foreign(path, read_labels(labels))
-    return videos, None, notes_of_unknown(path, labels, unknown)
+    videos, notes = read_foreign(path, read_labels(labels), labels)
+    return videos, None, notes
 
 
 def read_videos(path: os.PathLike | str) -> VideoScores:
@@ -154,22 +158,28 @@ def read_labels(path: os.PathLike | str) -> VideoScores:
 
 
 def is_foreign(path: os.PathLike | str) -> bool:
-    """Whether a file has but two columns: the scores of another detector."""
+    """Whether a file has but two columns: the scores of another detector.
+
+    Beside them there may be one that only numbers the rows, as pandas writes it.
+    """
     return len(_header(path)) == 2
 
 
 def read_foreign(
-    path: os.PathLike | str, labels: VideoScores
-) -> tuple[VideoScores, int]:
+    path: os.PathLike | str, labels: VideoScores, labels_path: os.PathLike | str
+) -> tuple[VideoScores, list[str]]:
     """Reads the scores of another detector: two columns, `video,score`.
+
+    Names may be with or without folder and ending, see `video_names.match`.
 
     Args:
       path: The file; a higher score means more likely fake.
       labels: What is known of the videos.
+      labels_path: Where that is from, for messages.
 
     Returns:
       The videos of `labels`, `ok` where the file has a score and `NO_SCORE` where it
-      has none, and how many videos of the file are not among them.
+      has none, and what is to be said of names.
 
     Raises:
       InputError: As `read_videos`, or no video of the file is among `labels`.
@@ -187,34 +197,33 @@ def read_foreign(
     columns, lines = _read(path, parsers)
     ids, score = columns.values()
     _check_unique(ids, lines, path)
-    row_of = {video: row for row, video in enumerate(labels.video_id)}
-    rows = np.array([row_of.get(video, -1) for video in ids])
+    found, loosely = video_names.match(ids.tolist(), labels.video_id.tolist())
+    rows = np.array(found)
     known = rows >= 0
     if not known.any():
         raise InputError(
             f"{path}: none of its videos is among those with a label, such as"
             f" {ids[0]!r} here and {labels.video_id[0]!r} there; the names must be the"
-            " same"
+            " same, but for folders and endings"
         )
     mds = np.full(len(labels), np.nan)
     mds[rows[known]] = score[known]
     status = np.where(np.isnan(mds), scores.NO_SCORE, spec.OK)
-    return (
-        dataclasses.replace(
-            labels,
-            scores={scores.MDS: mds},
-            status=scores.texts(status),
-            chunks=np.zeros(len(labels), int),
-        ),
-        int((~known).sum()),
+    notes = []
+    if loosely:
+        notes.append(
+            f"names of {path} that are in {labels_path} with another folder or ending:"
+            f" {loosely}"
+        )
+    if unknown := int((~known).sum()):
+        notes.append(f"rows of {path} that are not in {labels_path}: {unknown}")
+    videos = dataclasses.replace(
+        labels,
+        scores={scores.MDS: mds},
+        status=scores.texts(status),
+        chunks=np.zeros(len(labels), int),
     )
-
-
-def notes_of_unknown(
-    path: os.PathLike | str, labels: os.PathLike | str, unknown: int
-) -> list[str]:
-    """What a reader should know of the rows that `read_foreign` could not place."""
-    return [f"rows of {path} that are not in {labels}: {unknown}"] if unknown else []
+    return videos, notes
 
 
 def read_chunks(path: os.PathLike | str, videos: VideoScores) -> ChunkScores:
@@ -377,6 +386,8 @@ _LABEL_COLUMNS = {
     name: _VIDEO_COLUMNS[name]
     for name in ("video_id", "label", "split", "group", "manipulation")
 }
+# A first column that only numbers the rows: as pandas writes it, and reads it again.
+_ROW_NUMBERS = re.compile(r"|Unnamed: 0")
 # Names of the two columns of another detector's file.
 _FOREIGN_IDS = ("video", "video_id")
 _FOREIGN_SCORES = ("score", "mds")
@@ -438,7 +449,8 @@ def _read(
 
 def _header(path: os.PathLike | str) -> list[str]:
     what = f"a table {','.join(_VIDEO_COLUMNS)}"
-    return list(text_files.read_table(path, what, _MAKE_SCORES).columns)
+    columns = list(text_files.read_table(path, what, _MAKE_SCORES).columns)
+    return columns[_ROW_NUMBERS.fullmatch(columns[0]) is not None :]
 
 
 def _matching(header: list[str], optional: Mapping[str, _Parser]) -> dict[str, _Parser]:
@@ -478,11 +490,9 @@ def _write(path: os.PathLike | str, table: VideoScores | ChunkScores) -> None:
         value = getattr(table, field.name)
         columns |= value if isinstance(value, Mapping) else {field.name: value}
     written = [_as_written(name, values) for name, values in columns.items()]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*written, strict=True))
-    files.write_text(path, text.getvalue())
+    names = tuple(columns)
+    rows = (dict(zip(names, row, strict=True)) for row in zip(*written, strict=True))
+    csv_files.write(path, names, rows)
 
 
 def _as_written(name: str, values: np.ndarray) -> list[Any]:

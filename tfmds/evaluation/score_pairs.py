@@ -27,12 +27,12 @@ def read(
         )
     if foreign[0]:
         known = score_files.read_videos(second)
-        found, unknown = score_files.read_foreign(first, known)
-        return found, known, score_files.notes_of_unknown(first, second, unknown)
+        found, notes = score_files.read_foreign(first, known, second)
+        return found, known, notes
     known = score_files.read_videos(first)
     if foreign[1]:
-        found, unknown = score_files.read_foreign(second, known)
-        return known, found, score_files.notes_of_unknown(second, first, unknown)
+        found, notes = score_files.read_foreign(second, known, first)
+        return known, found, notes
     return known, score_files.read_videos(second), []
 
 

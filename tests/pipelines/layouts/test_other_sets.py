@@ -228,3 +228,89 @@ def test_each_set_says_which_stream_is_forged(tmp_path):
         ("", ""),
         ("face_swap_hq", "picture"),
     }
+
+
+def test_videos_on_disk_that_no_table_names_are_left_out_in_any_layout(tmp_path):
+    avd, timit = tmp_path / "avd", tmp_path / "timit"
+    for folder in (tmp_path / "lavdf", tmp_path / "fake", avd, timit):
+        folder.mkdir()
+        touch(folder, "elsewhere/stray.mp4", "elsewhere/notes.txt", ".hidden/x.mp4")
+    (tmp_path / "lavdf" / "metadata.json").write_text(json.dumps(LAVDF))
+    touch(tmp_path / "lavdf", *(fields["file"] for fields in LAVDF))
+    (tmp_path / "fake" / "meta_data.csv").write_text(FAKEAVCELEB)
+    entry = {"file": "a/real.mp4", "modify_type": "real"}
+    (avd / "train_metadata.json").write_text(json.dumps([entry]))
+    touch(timit, "higher_quality/fadg0/sa1-video-fram1.avi")
+    for layout, folder, table in (
+        ("lavdf", tmp_path / "lavdf", "metadata.json"),
+        ("fakeavceleb", tmp_path / "fake", "meta_data.csv"),
+        ("avdeepfake1m", avd, "train_metadata"),
+        ("deepfaketimit", timit, "its folders"),
+    ):
+        # Links that lead back are not followed round and round.
+        (folder / "elsewhere" / "above").symlink_to(folder)
+        left_out = dict(layouts.read(layout, folder).left_out)
+        reason = left_out.pop("elsewhere/stray.mp4")
+        assert table in reason
+        assert set(left_out.values()) <= {"in the table twice"}
+
+
+def test_what_lavdf_calls_modified_is_fake_though_it_names_no_periods(tmp_path):
+    changes = (
+        {"modify_video": True, "modify_audio": False},
+        {"modify_video": False, "modify_audio": True},
+        {"modify_video": False, "modify_audio": False, "n_fakes": 1},
+        {"modify_video": False, "modify_audio": False},
+    )
+    entries = [
+        {**LAVDF[1], "file": f"train/{i}.mp4", **change}
+        for i, change in enumerate(changes)
+    ]
+    (tmp_path / "metadata.json").write_text(json.dumps(entries))
+    found = layouts.read("lavdf", tmp_path)
+    assert [video.label for video in found.videos] == ["fake"] * 3 + ["real"]
+    assert [video.forged for video in found.videos] == ["picture", "sound", "", ""]
+    assert [video.fake_periods for video in found.videos] == [()] * 4
+    (note,) = found.notes
+    assert note.startswith("of 3 fakes the list has no fake_periods")
+
+
+def test_avdeepfake1m_with_a_json_a_video(tmp_path):
+    clip = "id06744/a/00011"
+    for name, kind in (("real", "real"), ("fake", "audio_modified")):
+        entry = tmp_path / "train_metadata" / clip / f"{name}.json"
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        fields = {
+            "file": f"{clip}/{name}.mp4",
+            "original": None if kind == "real" else f"{clip}/real.mp4",
+            "modify_type": kind,
+            "fake_segments": [] if kind == "real" else [[1.0, 1.4]],
+        }
+        entry.write_text(json.dumps(fields))
+    touch(tmp_path, f"train/{clip}/real.mp4")
+    found = layouts.read("avdeepfake1m", tmp_path)
+    fake, real = found.videos
+    assert (fake.label, fake.fake_periods) == ("fake", ((1.0, 1.4),))
+    assert (real.label, real.path) == ("real", f"train/{clip}/real.mp4")
+    assert fake.group == real.group
+    assert found.missing == [f"train/{clip}/fake.mp4"]
+    (tmp_path / "train_metadata" / clip / "real.json").write_text("[]")
+    with pytest.raises(InputError, match=r"real\.json: expected an object"):
+        layouts.read("avdeepfake1m", tmp_path)
+
+
+def test_fakeavceleb_saved_anew_on_windows(tmp_path):
+    real = "RealVideo-RealAudio/African/men/id00076/00109.mp4"
+    touch(tmp_path, real)
+    table = FAKEAVCELEB.replace("/", "\\").replace("\n", "\r\n")
+    numbered = "".join(
+        f"{'' if i == 0 else i - 1},{line}{'Unnamed: 9' if i == 0 else ''}\n"
+        for i, line in enumerate(FAKEAVCELEB.splitlines())
+    )
+    renamed = FAKEAVCELEB.replace("path,\n", "filename,path\n")
+    for text in (table, numbered, renamed):
+        (tmp_path / "meta_data.csv").write_bytes(text.encode())
+        found = layouts.read("fakeavceleb", tmp_path)
+        assert [video.path for video in found.videos][0] == real
+        assert real not in found.missing
+        assert len(found.videos) == 4
