@@ -1,5 +1,6 @@
 """How programs end."""
 
+import json
 import os
 import subprocess
 import sys
@@ -45,6 +46,20 @@ def test_output_that_nobody_reads_any_more():
     done = ended("print('real', flush=True)", stdout=theirs)
     os.close(theirs)
     assert_refused(done, "whoever read the output closed it")
+
+
+@pytest.mark.slow(15)
+def test_what_is_set_for_keras_elsewhere_changes_nothing(tmp_path, monkeypatch):
+    settings = {"floatx": "float16", "epsilon": 0.01, "backend": "torch"}
+    settings["image_data_format"] = "channels_first"
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    found = "(c.backend(), c.floatx(), c.epsilon(), c.image_data_format())"
+    done = ended(
+        f"from keras import config as c; print(*{found})", stdout=subprocess.PIPE
+    )
+    assert done.stdout == "tensorflow float32 1e-07 channels_last\n"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is full")

@@ -29,6 +29,10 @@ INPUT_ERROR = 2
 # For a fault of the program, as sysexits.h has it; 1 is a verdict of some programs.
 CRASH = 70
 
+# What a shell or a keras.json sets for Keras is for other projects, and would
+# change figures or end a program; no file has a place below the null device.
+_KERAS = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # TensorFlow and Beam greet on the terminal whatever their log levels say.
@@ -62,6 +66,8 @@ def run(
     spec = main.__globals__["__spec__"]
     _program = spec.name if spec else main.__module__
     _restore_terminal = _drop_greetings()
+    # Keras reads them when it is imported, here and in the processes of this one.
+    os.environ.update(_KERAS)
     remote_paths.register()
     if not sys.warnoptions:
         # Libraries warn their own developers; `python -W default` shows them.
