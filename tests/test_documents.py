@@ -8,8 +8,10 @@ import shlex
 
 import pytest
 
+from tests import tracks
 from tfmds.common import flags
 from tfmds.data import data_set
+from tfmds.data.example_proto import Example
 from tfmds.detection import results
 from tfmds.evaluation import score_files, scores
 
@@ -118,3 +120,20 @@ def test_commands_can_be_typed(module, request, monkeypatch):
         flags.parse([module, *words], foreign)
         for config in configs.values():
             config.read()
+
+
+def test_track_records_are_described_as_they_are():
+    record = Example.FromString(tracks.record(tracks.video(), num_frames=30))
+    text = (ROOT / "docs" / "export_and_serving.md").read_text()
+    table = text.split("| feature | type | holds |\n")[1].partition("\n\n")[0]
+    told = {}
+    for line in table.splitlines()[1:]:
+        names, kind, _ = line.strip("|").split("|", 2)
+        for name in re.findall("`(.+?)`", names):
+            told[name] = kind.split(",")[0].strip()
+    kinds = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
+    stored = {
+        name: kinds[feature.WhichOneof("kind")]
+        for name, feature in record.features.feature.items()
+    }
+    assert told == stored

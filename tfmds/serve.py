@@ -7,13 +7,14 @@
 Then open http://localhost:8501. It judges by the model that comes with the package, or
 with --model by another, and answers requests as TensorFlow Serving does (:predict,
 docs/export_and_serving.md). Needs the packages of `pip install -e '.[serve]'`. It can
-be reached from this machine only, unless --host says otherwise; then give --token and
+be reached from this machine only, unless --host says otherwise; then give a token and
 put a server with TLS in front. What is over a limit gets the HTTP status that its flag
-names.
+names. Each flag may be set by an environment variable instead: TFMDS_PORT for --port;
+what the command line says comes first. Requests and videos' ends are logged on standard
+error, a JSON object a line.
 """
 
 import dataclasses
-import os
 import socket
 
 from tfmds.common import app
@@ -28,9 +29,6 @@ class ServeConfig:
 
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: int = setting(8501, "Port to listen on, 0 for any.", low=0, high=65535)
-    max_connections: int = setting(
-        256, "Requests at the same time; more get 503.", low=1
-    )
 
 
 def listen(config: ServeConfig) -> socket.socket:
@@ -54,6 +52,7 @@ def main(config: ServeConfig, serving: ServingConfig) -> None:
     try:
         import uvicorn
 
+        from tfmds.serving import log
         from tfmds.serving.service import create_app
     except ModuleNotFoundError as e:
         raise InputError(
@@ -61,9 +60,7 @@ def main(config: ServeConfig, serving: ServingConfig) -> None:
         ) from e
     host = f"[{config.host}]" if ":" in config.host else config.host
     serving = dataclasses.replace(
-        serving,
-        token=serving.token or os.environ.get("TFMDS_TOKEN", ""),
-        allowed_hosts=(host, *map(str.lower, serving.allowed_hosts)),
+        serving, allowed_hosts=(host, *map(str.lower, serving.allowed_hosts))
     )
     failures: list[str] = []
 
@@ -74,7 +71,8 @@ def main(config: ServeConfig, serving: ServingConfig) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(serving, fail),
-            limit_concurrency=config.max_connections,
+            # Above what `Guard` answers: open connections without a request, too.
+            limit_concurrency=2 * serving.max_connections + 64,
             server_header=False,
             log_level="warning",
             timeout_graceful_shutdown=3,
@@ -82,6 +80,8 @@ def main(config: ServeConfig, serving: ServingConfig) -> None:
     )
     with listen(config) as listener:
         port = listener.getsockname()[1]
+        log.start()
+        serving.warn_of_strangers(config.host)
         print(f"Serving on http://{host}:{port} (stop with Ctrl-C).", flush=True)
         server.run(sockets=[listener])
     if failures:
@@ -89,4 +89,4 @@ def main(config: ServeConfig, serving: ServingConfig) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, environment="TFMDS_")

@@ -254,3 +254,23 @@ def test_flags_end_with_the_exit_code_of_bad_input(words, code):
 def test_commands_can_be_pasted():
     command = app.command("tfmds.detect", "--model=an export", "Zoë's clip.mp4")
     assert shlex.split(command)[3:] == ["--model=an export", "Zoë's clip.mp4"]
+
+
+def test_the_environment_sets_flags_and_the_command_line_comes_first(
+    own_flags, monkeypatch
+):
+    holder = flags.Flags(Config)
+    monkeypatch.setenv("OURS_NAME", "there")
+    monkeypatch.setenv("OURS_HOW_MANY", "3")
+    monkeypatch.setenv("OURS_FAST", "true")
+    monkeypatch.setenv("OURS_PARTS", "x,y")
+    monkeypatch.setenv("OURS_UNKNOWN", "1")
+    monkeypatch.setenv("OURS_INNER", "9")
+    words = flags.in_environment("OURS_", [holder])
+    flags.parse(["program", *words, "--how_many=4"])
+    assert holder.read() == Config(name="there", count=4, fast=True, parts=("x", "y"))
+
+
+def test_a_variable_that_no_flag_takes_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFMDS_PORT", "many")
+    assert_refused(run_program("tfmds.serve", f"--data_dir={tmp_path}"), "port")

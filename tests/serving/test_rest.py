@@ -3,6 +3,8 @@ import base64
 import concurrent.futures
 import gzip
 import json
+import pathlib
+import re
 import tracemalloc
 import types
 
@@ -106,6 +108,27 @@ def test_records_are_scored_as_the_export_scores_them(service, signatures, form)
         }
     for name, value in want.items():
         np.testing.assert_allclose(got["outputs"][name], value.numpy(), rtol=1e-3)
+
+
+def test_the_documents_snippet_makes_a_request_from_a_video(service, clips, capsys):
+    document = pathlib.Path(__file__).parents[2] / "docs" / "export_and_serving.md"
+    (snippet,) = re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
+    for old, new in (
+        ('"http://localhost:8501"', repr(service.url)),
+        ('"clip.mp4"', repr(str(clips["head"]))),
+    ):
+        assert old in snippet
+        snippet = snippet.replace(old, new)
+    exec(snippet, {})
+    status, *rows = capsys.readouterr().out.splitlines()
+    assert status.split() == ["ok"]
+    done = service.judged(clips["head"])["result"]
+    chunks = done["tracks"][0]["chunks"]
+    assert len(rows) == len(chunks) == 3
+    for row, chunk in zip(rows, chunks, strict=True):
+        start, distance = re.fullmatch(r"face 0, (.*) s: (.*)", row).groups()
+        assert float(start) == chunk["start_seconds"]
+        assert float(distance) == pytest.approx(chunk["distance"], abs=2e-3)
 
 
 def test_requests_at_once_are_batched_and_each_gets_its_own(service, signatures):

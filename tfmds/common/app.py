@@ -46,6 +46,7 @@ def run(
     main: Callable[..., int | None],
     *,
     takes_arguments: bool = False,
+    environment: str = "",
     foreign: Callable[[list[str]], list[str]] | None = None,
 ) -> None:
     """Parses the flags, calls `main` and exits with what it returns.
@@ -59,6 +60,8 @@ def run(
         exit code, None for 0.
       takes_arguments: Whether words that are no flags are allowed; `main` finds
         them in `arguments()`.
+      environment: What names of environment variables begin with that set flags of
+        `main`; empty for none.
       foreign: Tells which flags that are none of ours belong to another library;
         `main` finds them in `foreign_flags()`.
     """
@@ -77,6 +80,9 @@ def run(
     def parse(argv: list[str]) -> list[str]:
         global _arguments, _foreign_flags
         try:
+            if environment:
+                set_there = flags.in_environment(environment, configs.values())
+                argv = [argv[0], *set_there, *argv[1:]]
             _arguments, _foreign_flags = flags.parse(argv, foreign)
             if _arguments and not takes_arguments:
                 raise InputError(f"unexpected arguments: {' '.join(_arguments)}")

@@ -18,12 +18,13 @@ Types are str, int, float, bool, each also `| None`, and tuple[str, ...].
 
 import dataclasses
 import inspect
+import itertools
 import os
 import pathlib
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from absl import flags as absl_flags
@@ -161,6 +162,11 @@ class Flags(Generic[Config]):
             if field.name in flag_of
         }
 
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        return [holder.name for holder in self._holders.values()]
+
     def read(self) -> Config:
         """The configuration that the command line states.
 
@@ -201,6 +207,21 @@ def check_outputs() -> None:
     for holder, kind in _outputs:
         if holder.value:
             files.check_writable(holder.value, is_folder=kind == FOLDER)
+
+
+def in_environment(prefix: str, defined: Iterable[Flags]) -> list[str]:
+    """The words of a command line that environment variables stand for.
+
+    Args:
+      prefix: What their names begin with; the flag's name follows, in capitals.
+      defined: The flags that may be set so.
+    """
+    found = []
+    for flag in itertools.chain.from_iterable(flags.names for flags in defined):
+        value = os.environ.get(f"{prefix}{flag.upper()}")
+        if value is not None:
+            found.append(f"--{flag}={value}")
+    return found
 
 
 def parse(

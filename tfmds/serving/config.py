@@ -1,8 +1,12 @@
 """What the service lets its operator choose."""
 
 import dataclasses
+import ipaddress
 import os
+import re
+import sys
 
+from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, setting
 from tfmds.preprocessing.config import MediaLimits
 
@@ -34,7 +38,14 @@ class ServingConfig(MediaLimits):
         "Who knows it may use the service; better given as the environment variable"
         " TFMDS_TOKEN. Empty: everybody who can reach it.",
     )
+    root_path: str = setting(
+        "",
+        "Path below which a proxy shows the service, such as /tfmds.",
+    )
 
+    max_connections: int = setting(
+        256, "Requests at the same time; more get 503.", low=1
+    )
     batch_size: int = setting(
         8, "Seconds of video (chunks) given to the model at a time, at most.", low=1
     )
@@ -71,3 +82,23 @@ class ServingConfig(MediaLimits):
     keep_hours: float = setting(
         24.0, "Uploads and results are deleted after so many hours.", low=0
     )
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"(/[\w.~-]+)*", self.root_path):
+            raise InputError(
+                f"--root_path={self.root_path}: expected a path such as /tfmds, with no"
+                " / at its end"
+            )
+
+    def warn_of_strangers(self, host: str) -> None:
+        """Says where others than this machine may ask, and nobody needs a token."""
+        try:
+            is_local = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            is_local = host in LOCAL_HOSTS
+        if not self.token and not is_local:
+            print(
+                f"warning: --host={host} without a token: whoever reaches this machine"
+                " may upload videos. Set TFMDS_TOKEN",
+                file=sys.stderr,
+            )

@@ -3,22 +3,24 @@
 import hashlib
 import hmac
 import http.cookies
-import logging
+import ipaddress
 import math
 import time
-from collections.abc import Mapping
 
 import limits
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tfmds.serving import answers, log
 from tfmds.serving.config import LOCAL_HOSTS, ServingConfig
 from tfmds.serving.monitoring import Metrics
 
 COOKIE = "tfmds"
 
-_OPEN_PATHS = ("/", "/healthz", "/readyz", "/v1/session", "/v1/service")
+# What tells whether the service is well: asked by address, and again and again.
+_PROBES = ("/healthz", "/readyz")
+_OPEN_PATHS = ("/", *_PROBES, "/v1/session", "/v1/service", "/docs", "/openapi.json")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 _HEADERS = {
     "content-security-policy": (
@@ -69,17 +71,20 @@ class Guard:
         self._app = app
         self._settings = settings
         self._metrics = metrics
+        self._num_open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or lets it through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = self._below_root(scope)
         start = time.perf_counter()
-        code = 500
+        code, sent = 500, 0
 
         async def send_safely(message: Message) -> None:
-            nonlocal code
+            nonlocal code, sent
+            sent += len(message.get("body", b""))
             if message["type"] == "http.response.start":
                 code = message["status"]
                 headers = MutableHeaders(raw=message["headers"])
@@ -88,6 +93,7 @@ class Guard:
                 message["headers"] = headers.raw
             await send(message)
 
+        self._num_open += 1
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
@@ -95,11 +101,60 @@ class Guard:
             else:
                 await self._answer(scope, receive, send_safely)
         finally:
+            self._num_open -= 1
             # The pattern of the path, not the path: identifiers would fill the table.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
+            seconds = time.perf_counter() - start
             self._metrics.requests.labels(route, method, str(code)).inc()
-            self._metrics.seconds.labels(route).observe(time.perf_counter() - start)
+            self._metrics.seconds.labels(route).observe(seconds)
+            if code >= 400 or scope["path"] not in (*_PROBES, "/metrics"):
+                self._log(scope, route, method, code, seconds, sent)
+
+    def _below_root(self, scope: Scope) -> Scope:
+        """A request as it is without the path that a proxy puts before all others."""
+        root, path = self._settings.root_path, scope["path"]
+        if root and path.startswith(f"{root}/"):
+            path = path.removeprefix(root)
+        raw = path.encode() if path != scope["path"] else scope.get("raw_path")
+        return {**scope, "path": path, "raw_path": raw, "root_path": ""}
+
+    def _log(
+        self,
+        scope: Scope,
+        route: str,
+        method: str,
+        code: int,
+        seconds: float,
+        sent: int,
+    ) -> None:
+        client = scope.get("client")
+        job_id = scope.get("path_params", {}).get("job_id")
+        log.write(
+            "request",
+            method=method,
+            route=route,
+            job=log.job(job_id) if job_id else None,
+            status=code,
+            seconds=round(seconds, 4),
+            bytes=sent,
+            client=client[0] if client else None,
+        )
+
+    def _is_allowed(self, host: str) -> bool:
+        """Whether the service may be reached by a name, or by an address.
+
+        Otherwise any web page could have its own name lead to a service on loopback.
+        An address leads nowhere else.
+        """
+        allowed = (*LOCAL_HOSTS, *self._settings.allowed_hosts)
+        if "*" in allowed or host in allowed:
+            return True
+        try:
+            ipaddress.ip_address(host.strip("[]"))
+        except ValueError:
+            return False
+        return True
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_started = False
@@ -113,28 +168,37 @@ class Guard:
             await self._app(scope, receive, note)
         except Exception:
             # What happened is for the operator, not for who asked.
-            logging.getLogger("tfmds.serving").exception("a request failed")
+            log.fault("a request failed")
             if not has_started:
-                answer = error(500, "the service met an error of its own")
+                answer = answers.error(500, "the service met an error of its own")
                 await answer(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> JSONResponse | None:
+    def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "").rsplit("@")[-1]
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-        allowed = (*LOCAL_HOSTS, *self._settings.allowed_hosts)
-        # Otherwise any web page could have its own name lead to a service on loopback.
-        if "*" not in allowed and name.lower() not in allowed:
-            return error(400, "the service is not reached by this name")
+        if not self._is_allowed(name.lower()):
+            return answers.error(
+                400,
+                f"the service is not reached by the name {name[:80]!r}; who runs it may"
+                " allow that with --allowed_hosts",
+            )
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and headers.get(
             "sec-fetch-site", "same-origin"
         ) not in ("same-origin", "none"):
-            return error(403, "requests of other web sites are not answered")
-        path = scope["path"]
+            return answers.error(403, "requests of other web sites are not answered")
+        path, root = scope["path"], self._settings.root_path
+        if root and path == root:
+            # Links of the page are relative to it.
+            return RedirectResponse(f"{root}/")
+        if self._num_open > self._settings.max_connections and path not in _PROBES:
+            return answers.error(
+                503, "too many requests at the same time", {"retry-after": "1"}
+            )
         if path in _OPEN_PATHS or path.startswith("/static/"):
             return None
         if not is_known(self._settings, headers):
-            return error(
+            return answers.error(
                 401,
                 "a token is needed: send the header 'Authorization: Bearer TOKEN'",
                 {"www-authenticate": "Bearer"},
@@ -156,10 +220,3 @@ class RateLimit:
             return 0
         then = self._limiter.get_window_stats(self._item, address).reset_time
         return max(1, math.ceil(then - time.time()))
-
-
-def error(
-    code: int, message: str, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """An answer that says in one sentence what is wrong."""
-    return JSONResponse({"error": message}, code, headers)

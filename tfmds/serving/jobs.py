@@ -1,14 +1,17 @@
 """Videos that were uploaded: a table on disk, and the queue that works it off."""
 
 import asyncio
+import contextlib
 import dataclasses
 import fcntl
+import json
 import pathlib
 import sqlite3
 import time
 
 from tfmds.common import files, messages
 from tfmds.common.errors import InputError
+from tfmds.serving import log
 from tfmds.serving.config import ServingConfig
 from tfmds.serving.monitoring import Metrics
 from tfmds.serving.process import Worker, WorkerDied
@@ -158,10 +161,18 @@ class Jobs:
         self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
         files.remove_folder(self.folder(job_id))
 
-    def count(self, state: str) -> int:
-        """Jobs in a state."""
-        query = "SELECT count(*) FROM jobs WHERE state = ?"
-        return self._db.execute(query, (state,)).fetchone()[0]
+    def count(self, state: str | None) -> int:
+        """Jobs in a state; None for any."""
+        query = "SELECT count(*) FROM jobs WHERE ? IN (state, '')"
+        return self._db.execute(query, (state or "",)).fetchone()[0]
+
+    def newest(self, most: int, state: str | None = None) -> list[Job]:
+        """Jobs, those that came last first; `state` is the only one that is wanted."""
+        rows = self._db.execute(
+            "SELECT * FROM jobs WHERE ? IN (state, '') ORDER BY number DESC LIMIT ?",
+            (state or "", most),
+        )
+        return [Job(**row) for row in rows]
 
     def num_before(self, job: Job) -> int:
         """Jobs that wait and come first."""
@@ -252,14 +263,38 @@ class Queue:
             if self.jobs.get(job.id) is None:
                 # Deleted meanwhile, perhaps while its result was written.
                 self.jobs.delete(job.id)
+                error = error or "it was deleted"
             elif error is None:
                 self.jobs.put_back(job.id)
                 continue
             else:
                 self.jobs.finish(job.id, error)
-            self._metrics.jobs.labels(FAILED if error else DONE).inc()
-            self._metrics.job_seconds.observe(time.monotonic() - start)
+            self._tell_end(job, error, time.monotonic() - start)
             self.notify()
+
+    def _tell_end(self, job: Job, error: str, seconds: float) -> None:
+        """Counts and logs the end of a job."""
+        end, status = FAILED if error else DONE, None
+        if not error:
+            with contextlib.suppress(OSError):
+                path = self.jobs.folder(job.id) / RESULT_FILE
+                status = json.loads(path.read_text()).get("status")
+        self._metrics.jobs.labels(end).inc()
+        if status:
+            self._metrics.results.labels(status).inc()
+        self._metrics.job_seconds.observe(seconds)
+        log.write(
+            "job",
+            job=log.job(job.id),
+            end=end,
+            status=status,
+            error=error or None,
+            seconds=round(seconds, 2),
+            waited=round(time.time() - job.created - seconds, 2),
+            bytes=job.size,
+            type=job.media_type,
+            attempts=job.attempts,
+        )
 
     async def sweep(self) -> None:
         """Deletes what is too old, until cancelled."""

@@ -37,6 +37,12 @@ class Metrics:
             "Videos by their end.",
             ("end",),
         )
+        self.results = self._make(
+            prometheus_client.Counter,
+            "results",
+            "Videos that were done, by the status of their result.",
+            ("status",),
+        )
         self.job_seconds = self._make(
             prometheus_client.Histogram,
             "job_seconds",

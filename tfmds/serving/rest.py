@@ -5,7 +5,7 @@ import asyncio
 import fastapi
 from starlette.responses import JSONResponse, Response
 
-from tfmds.serving import bodies, guard
+from tfmds.serving import answers, bodies, reference
 from tfmds.serving.config import MODEL_NAME, ServingConfig
 from tfmds.serving.monitoring import Metrics
 from tfmds.serving.process import Worker, WorkerDied
@@ -26,13 +26,13 @@ def router(
 
     def missing(model: str, version: int | None) -> JSONResponse | None:
         if not worker.about:
-            return guard.error(503, "the model is being loaded", {"retry-after": "5"})
+            return answers.error(503, "the model is being loaded", {"retry-after": "5"})
         if model == MODEL_NAME and version in (None, worker.about["version"]):
             return None
         asked = f"Latest({model[:80]})"
         if version is not None:
             asked = f"Specific({model[:80]}, {version})"
-        return guard.error(404, f"Servable not found for request: {asked}")
+        return answers.error(404, f"Servable not found for request: {asked}")
 
     def status(model: str, version: int | None = None) -> JSONResponse:
         """State of the model."""
@@ -72,7 +72,7 @@ def router(
         if (answer := missing(model, version)) is not None:
             return answer
         if num_open >= settings.max_predictions:
-            return guard.error(503, "too many requests wait", {"retry-after": "1"})
+            return answers.error(503, "too many requests wait", {"retry-after": "1"})
         num_open += 1
         try:
             body = await bodies.read(request, int(settings.max_predict_mb * 1e6))
@@ -80,26 +80,26 @@ def router(
                 worker.ask({"kind": "predict"}, body), settings.max_predict_seconds
             )
         except bodies.Refused as e:
-            return guard.error(e.code, str(e))
+            return answers.error(e.code, str(e))
         except asyncio.TimeoutError:
             worker.kill()
-            return guard.error(
+            return answers.error(
                 503, "the model took too long; send fewer chunks at a time"
             )
         except WorkerDied:
-            return guard.error(
+            return answers.error(
                 503, "the model is being loaded again; try again", {"retry-after": "10"}
             )
         finally:
             num_open -= 1
         if "error" in header:
-            return guard.error(400, header["error"])
+            return answers.error(400, header["error"])
         metrics.batched.observe(header["batched"])
         return Response(payload, media_type="application/json")
 
     async def malformed(request: fastapi.Request) -> JSONResponse:
         """Whatever else is asked below /v1/models."""
-        return guard.error(
+        return answers.error(
             400,
             f"Malformed request: {request.method} {request.url.path[:200]}",
         )
@@ -107,10 +107,18 @@ def router(
     for version in ("", "/versions/{version:int}"):
         base = "/v1/models/{model}" + version
         # A colon would otherwise be taken for a part of the name.
-        routes.add_api_route(base + ":predict", predict, methods=["POST"])
+        routes.add_api_route(
+            base + ":predict",
+            predict,
+            methods=["POST"],
+            openapi_extra=reference.PREDICT_BODY,
+        )
         routes.add_api_route(base + "/metadata", metadata, methods=["GET"])
         routes.add_api_route(base, status, methods=["GET"])
     routes.add_api_route(
-        "/v1/models/{path:path}", malformed, methods=["GET", "POST", "PUT", "DELETE"]
+        "/v1/models/{path:path}",
+        malformed,
+        methods=["GET", "POST", "PUT", "DELETE"],
+        include_in_schema=False,
     )
     return routes

@@ -1,6 +1,8 @@
 """The service as one ASGI application.
 
 /v1/models/...        TensorFlow Serving's REST interface (rest.py)
+/v1/videos/...        uploads and what became of them (videos.py)
+/docs /openapi.json   what can be asked (reference.py)
 /healthz /readyz /metrics
 """
 
@@ -13,15 +15,16 @@ from typing import Any
 import fastapi
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from tfmds.exporting import export_info
-from tfmds.serving import guard, jobs, rest, videos
+from tfmds.serving import answers, guard, jobs, reference, rest, videos
 from tfmds.serving.config import MODEL_NAME, ServingConfig
 from tfmds.serving.jobs import Jobs, Queue
 from tfmds.serving.monitoring import Metrics
 from tfmds.serving.process import Worker
+from tfmds.serving.protocol import Protocol
 
 _STATIC = pathlib.Path(__file__).parent / "static"
 _LOGINS_PER_MINUTE = 10
@@ -67,7 +70,17 @@ def create_app(
     app.include_router(videos.router(settings, queue))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
-    @app.get("/")
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi() -> JSONResponse:
+        """What can be asked, for programs."""
+        return JSONResponse(reference.document(app, settings))
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        """What can be asked, for people."""
+        return HTMLResponse(reference.page(reference.document(app, settings)))
+
+    @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
         """The web page."""
         return FileResponse(_STATIC / "index.html")
@@ -90,12 +103,12 @@ def create_app(
         """Gives a browser that knows the token a cookie."""
         address = request.client.host if request.client else ""
         if seconds := logins.seconds_to_wait(address):
-            return guard.error(
+            return answers.error(
                 429, "too many tries; wait a minute", {"retry-after": str(seconds)}
             )
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not guard.is_token(settings, token.strip()):
-            return guard.error(401, "this is not the token")
+            return answers.error(401, "this is not the token")
         answer = Response(status_code=204)
         answer.set_cookie(
             guard.COOKIE,
@@ -103,6 +116,7 @@ def create_app(
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
+            path=settings.root_path or "/",
         )
         return answer
 
@@ -115,7 +129,7 @@ def create_app(
     def readyz() -> JSONResponse:
         """Whether it can be asked."""
         if not worker.ready.is_set():
-            return guard.error(503, "the model is being loaded", {"retry-after": "5"})
+            return answers.error(503, "the model is being loaded", {"retry-after": "5"})
         return JSONResponse({"status": "ok"})
 
     @app.get("/metrics")
@@ -128,15 +142,17 @@ def create_app(
 
     @app.exception_handler(HTTPException)
     async def refuse(_: fastapi.Request, e: HTTPException) -> JSONResponse:
-        return guard.error(e.status_code, str(e.detail), e.headers)
+        return answers.error(e.status_code, str(e.detail), e.headers)
 
     @app.exception_handler(RequestValidationError)
     async def refuse_values(
         _: fastapi.Request, e: RequestValidationError
     ) -> JSONResponse:
         names = {str(found["loc"][-1]) for found in e.errors()}
-        return guard.error(400, f"cannot read {', '.join(sorted(names))}")
+        return answers.error(400, f"cannot read {', '.join(sorted(names))}")
 
+    app.add_middleware(Protocol)
+    # The last one is the outermost.
     app.add_middleware(guard.Guard, settings=settings, metrics=metrics)
     app.state.worker = worker
     return app

@@ -44,7 +44,7 @@ class Upload:
 async def receive(request: Request, path: pathlib.Path, max_bytes: int) -> Upload:
     """Writes the file of a request to disk.
 
-    Takes the file as the body, with its name as `?name=`, or as the first file of a
+    Takes the file as the body, with its name as `?name=`, or as the only file of a
     multipart form; gzip is unpacked.
 
     Raises:
@@ -144,7 +144,7 @@ def _to_disk(file: BinaryIO) -> None:
 
 
 class _Form:
-    """The first file of a multipart form, as its bytes come.
+    """The file of a multipart form, as its bytes come.
 
     Attributes:
       name: What the form calls the file.
@@ -157,6 +157,7 @@ class _Form:
         self._data = bytearray()
         self._field, self._value = b"", b""
         self._is_file = False
+        self._num_files = 0
         if not boundary:
             raise Refused(400, "the form has no boundary")
         self._parser = python_multipart.MultipartParser(
@@ -176,6 +177,10 @@ class _Form:
             self._parser.write(data)
         except MultipartParseError as e:
             raise Refused(400, "the form cannot be read") from e
+        if self._num_files > 1:
+            raise Refused(
+                400, "the form has more than one file; send a request for each video"
+            )
         found, self._data = bytes(self._data), bytearray()
         return found
 
@@ -186,9 +191,11 @@ class _Form:
         self._value += data[start:end]
 
     def _on_header(self) -> None:
-        if self._field.lower() == b"content-disposition" and not self.is_complete:
+        if self._field.lower() == b"content-disposition":
             _, options = parse_options_header(self._value)
-            if b"filename" in options:
+            # A browser sends a field without a file, and an empty name.
+            if options.get(b"filename"):
+                self._num_files += 1
                 self._is_file = True
                 self.name = options[b"filename"].decode(errors="replace")
         self._field = self._value = b""

@@ -4,13 +4,13 @@ import json
 import re
 import secrets
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import fastapi
 from sse_starlette import EventSourceResponse
 from starlette.responses import FileResponse, Response
 
-from tfmds.serving import bodies, guard, jobs, uploads
+from tfmds.serving import answers, bodies, guard, jobs, reference, uploads
 from tfmds.serving.config import ServingConfig
 from tfmds.serving.jobs import Job, Queue
 
@@ -55,8 +55,8 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
             )
         return str(queue.jobs.folder(job.id) / name)
 
-    def state_of(job: Job) -> dict:
-        said = {
+    def about(job: Job) -> dict[str, Any]:
+        said: dict[str, Any] = {
             "id": job.id,
             "name": job.name,
             "size": job.size,
@@ -70,6 +70,10 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
             said["before"] = queue.jobs.num_before(job)
         if job.error:
             said["error"] = job.error
+        return said
+
+    def state_of(job: Job) -> dict[str, Any]:
+        said = about(job)
         if job.state == jobs.DONE:
             path = queue.jobs.folder(job.id) / jobs.RESULT_FILE
             said["result"] = json.loads(path.read_text())
@@ -82,11 +86,11 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
             reason = "too many videos wait"
         else:
             return None
-        return guard.error(
+        return answers.error(
             503, f"{reason}; try again later", {"retry-after": str(_RETRY_FULL)}
         )
 
-    @routes.post("", status_code=202)
+    @routes.post("", status_code=202, openapi_extra=reference.UPLOAD_BODY)
     async def upload(request: fastapi.Request) -> Response:
         """Takes a video and returns its job."""
         nonlocal num_uploading
@@ -94,7 +98,7 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
             return answer
         address = request.client.host if request.client else ""
         if seconds := limit.seconds_to_wait(address):
-            return guard.error(
+            return answers.error(
                 429,
                 "too many uploads in a minute; try again later",
                 {"retry-after": str(seconds)},
@@ -111,15 +115,34 @@ def router(settings: ServingConfig, queue: Queue) -> fastapi.APIRouter:
             job = queue.jobs.add(job_id, received)
             is_taken = True
         except bodies.Refused as e:
-            return guard.error(e.code, str(e))
+            return answers.error(e.code, str(e))
         finally:
             num_uploading -= 1
             if not is_taken:
                 queue.jobs.delete(job_id)
         queue.notify()
         return fastapi.responses.JSONResponse(
-            state_of(job), 202, {"location": f"/v1/videos/{job_id}"}
+            state_of(job),
+            202,
+            {"location": f"{settings.root_path}/v1/videos/{job_id}"},
         )
+
+    @routes.get("")
+    async def listing(
+        state: Literal["queued", "running", "done", "failed"] | None = None,
+        limit: Annotated[int, fastapi.Query(ge=1, le=1000)] = 100,
+    ) -> dict[str, Any]:
+        """The jobs that came last, without their results; needs a token."""
+        if not settings.token:
+            raise fastapi.HTTPException(
+                403,
+                "the list shows every video to whoever asks: it is given where the"
+                " service has a token (TFMDS_TOKEN)",
+            )
+        return {
+            "videos": [about(job) for job in queue.jobs.newest(limit, state)],
+            "count": queue.jobs.count(state),
+        }
 
     @routes.get("/{job_id}")
     async def show(job_id: str) -> dict[str, Any]:

@@ -165,7 +165,7 @@ function upload(file) {
 function transfer(file, card, again) {
   card.row.querySelectorAll("button").forEach((button) => button.remove());
   const request = new XMLHttpRequest();
-  request.open("POST", `/v1/videos?name=${encodeURIComponent(file.name)}`);
+  request.open("POST", `v1/videos?name=${encodeURIComponent(file.name)}`);
   request.responseType = "json";
   const stop = card.button("Cancel", () => { request.abort(); card.node.remove(); });
   card.tell("Uploading", 0);
@@ -198,7 +198,7 @@ function follow(id, card) {
     end();
     card.node.remove();
     forget(id);
-    await ask(`/v1/videos/${id}`, {method: "DELETE"}).catch(() => {});
+    await ask(`v1/videos/${id}`, {method: "DELETE"}).catch(() => {});
   });
   const hear = (job) => {
     if (job.state === "queued") {
@@ -215,7 +215,7 @@ function follow(id, card) {
   };
   const poll = async () => {
     try {
-      if (!hear(await ask(`/v1/videos/${id}`))) timer = setTimeout(poll, 1500);
+      if (!hear(await ask(`v1/videos/${id}`))) timer = setTimeout(poll, 1500);
     } catch (error) {
       if (error.code === 404) forget(id);
       if (error.code) { end(); card.fail(error.message); } else timer = setTimeout(poll, 5000);
@@ -223,7 +223,7 @@ function follow(id, card) {
   };
   if (streaming >= MOST_STREAMS) { poll(); return; }
   streaming += 1;
-  events = new EventSource(`/v1/videos/${id}/events`);
+  events = new EventSource(`v1/videos/${id}/events`);
   events.addEventListener("message", (e) => hear(JSON.parse(e.data)));
   events.addEventListener("error", () => {
     // The browser connects again by itself, unless the service refuses.
@@ -257,7 +257,7 @@ async function open(id) {
   isOpening = true;
   let details;
   try {
-    details = await ask(`/v1/videos/${id}/details`);
+    details = await ask(`v1/videos/${id}/details`);
   } catch (error) {
     if (error.code === 404) { forget(id); close(); }
     notice(error.message);
@@ -273,7 +273,7 @@ async function open(id) {
   // Both are rendered by the service from values, and hold no script.
   $("result-verdict").innerHTML = details.verdict;
   $("result-unseen").innerHTML = details.unseen;
-  const base = `/v1/videos/${id}`;
+  const base = `v1/videos/${id}`;
   const stem = result.path.replace(/\.[^.]*$/, "") || "video";
   $("player").hidden = false;
   $("unplayable").hidden = true;
@@ -514,7 +514,7 @@ function listen() {
   $("login").addEventListener("submit", async (e) => {
     e.preventDefault();
     try {
-      await ask("/v1/session", {method: "POST", headers: {authorization: `Bearer ${$("token").value}`}});
+      await ask("v1/session", {method: "POST", headers: {authorization: `Bearer ${$("token").value}`}});
       location.reload();
     } catch (error) {
       notice(error.message);
@@ -524,7 +524,7 @@ function listen() {
   $("delete").addEventListener("click", async () => {
     const {id} = shown;
     try {
-      await ask(`/v1/videos/${id}`, {method: "DELETE"});
+      await ask(`v1/videos/${id}`, {method: "DELETE"});
     } catch (error) {
       if (error.code !== 404) { notice(error.message); return; }
     }
@@ -540,7 +540,7 @@ async function start() {
   listen();
   drawHistory();
   try {
-    service = await ask("/v1/service");
+    service = await ask("v1/service");
   } catch (error) {
     notice(error.message);
     return;
