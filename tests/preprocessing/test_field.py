@@ -6,13 +6,14 @@ import types
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 from av.sidedata.sidedata import Type
 
 from tests import media as make
 from tfmds import spec
-from tfmds.preprocessing import picture
+from tfmds.preprocessing import facts, picture
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.containers import MediaError
 from tfmds.preprocessing.media import Media
@@ -239,3 +240,59 @@ def test_sound_that_a_download_left_beside_is_named(tmp_path):
         assert ("x [a].f140.m4a beside it" in error.value.reason) == is_found
     with pytest.raises(MediaError, match="there is no sound in it$"):
         Media(tmp_path / "z.mp4", SPEC)
+
+
+def test_channels_in_an_order_of_their_own_are_heard(tmp_path):
+    path = pathlib.Path(
+        make.write_video(
+            tmp_path / "v.mov", [DARK] * 60, 30, make.tone(2, frequency=1000),
+            sound_codec="pcm_s16le", layout="5.1",
+        )
+    )  # fmt: skip
+    content = path.read_bytes()
+    at = content.index(b"chan") + 8
+    for tag in (122, 123, 124):
+        # As studios store them: L R Ls Rs C LFE, and others.
+        order = ((tag << 16) | 6).to_bytes(4, "big")
+        path.write_bytes(content[:at] + order + content[at + 4 :])
+        with Media(path, SPEC) as media:
+            assert len(list(media.pictures())) == 60
+            heard = media.sound.read(4800, 91_200)
+            assert (media.unread, media.is_damaged) == ((), False)
+        crossings = np.count_nonzero(np.diff(heard > 0)) / 2 / 1.8
+        assert crossings == pytest.approx(1000, abs=5)
+        assert facts.read(path).channels == 6
+
+
+def test_the_film_behind_a_photo_is_read(tmp_path):
+    shown = [DARK] * 30 + [np.full_like(DARK, 230)] * 30
+    film = make.write_video(tmp_path / "v.mp4", shown, 30, make.tone(2))
+    for name, photo in (
+        ("MVIMG.jpg", cv2.imencode(".jpg", np.full((400, 600, 3), 90, np.uint8))[1]),
+        ("IMG.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500)),
+    ):
+        path = tmp_path / name
+        path.write_bytes(bytes(photo) + pathlib.Path(film).read_bytes())
+        with Media(path, SPEC) as media:
+            light = np.array([p.luma(4).mean() for p in media.pictures()])
+            assert (media.notes, media.unread) == ([], ())
+        assert (light > 130).tolist() == [False] * 30 + [True] * 30
+
+
+def test_a_piece_of_a_stream_without_its_header_is_called_so(tmp_path):
+    path = tmp_path / "v.mp4"
+    make.write_video(path, [DARK] * 30, 30, make.tone(1))
+    content = path.read_bytes()
+    path.write_bytes(b"\0\0\0\x18styp" + content[8:24] + b"\0\0\0\x10moof" + bytes(8))
+    with pytest.raises(MediaError, match="piece of a stream .DASH, HLS."):
+        Media(path, SPEC)
+
+
+def test_tables_at_the_end_of_a_file_are_no_other_recording(tmp_path):
+    path = make.write_video(
+        tmp_path / "v.wtv", [DARK] * 60, 30, make.tone(2), codec="mpeg2video",
+        sound_codec="mp2",
+    )  # fmt: skip
+    with Media(path, SPEC) as media:
+        assert len(list(media.pictures())) == 60
+        assert media.notes == []

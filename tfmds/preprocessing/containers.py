@@ -16,7 +16,12 @@ from tfmds.preprocessing.config import PreprocessingConfig
 
 # What a file names is not fetched, whatever it says it is. Where stamps wrap or begin
 # anew, `clock` goes on: FFmpeg takes the second for the first, 26 hours later.
-_OPTIONS = {"protocol_whitelist": "file", "correct_ts_overflow": "0"}
+_OPTIONS = {"protocol_whitelist": "file,subfile", "correct_ts_overflow": "0"}
+# How a photo begins (JPEG, HEIC, AVIF), and the film behind one.
+_PHOTO = re.compile(rb"\xff\xd8\xff|.{4}ftyp(hei|hev|mif|msf|avif)", re.DOTALL)
+_FILM = re.compile(rb"\0\0\0.ftyp(mp4|iso|qt |avc|3gp|M4V|MSNV)", re.DOTALL)
+# Files that end with tables of their own.
+_WITH_TABLES = ("wtv",)
 # Packets that are tried to see whether a stream can be decoded.
 _TRIED_PACKETS = 200
 # As much of a file's bytes, and as many, may follow what is read without a word.
@@ -88,13 +93,57 @@ def open_container(path: os.PathLike | str) -> av.container.InputContainer:
     try:
         if os.path.exists(path) and os.path.getsize(path) == 0:
             raise MediaError(spec.DECODE_ERROR, "the file is empty")
-        return av.open(path, metadata_errors="replace", options=_OPTIONS)
+        start = _start_of_film(path)
+        # The part of a file that begins there, as a file.
+        url = f"subfile,,start,{start},end,0,,:{path}" if start else path
+        container = av.open(url, metadata_errors="replace", options=_OPTIONS)
     except FileNotFoundError as e:
         raise MediaError(spec.DECODE_ERROR, "there is no such file") from e
     except (av.FFmpegError, OSError, ValueError) as e:
         raise MediaError(
-            spec.DECODE_ERROR, f"not a video that can be read: {error_text(e)}"
+            spec.DECODE_ERROR,
+            f"not a video that can be read: {_why_unreadable(path) or error_text(e)}",
         ) from e
+    for stream in container.streams.audio:
+        _settle_layout(stream)
+    return container
+
+
+def _start_of_film(path: str) -> int:
+    """Where in a photo the film begins that telephones store behind it, else 0."""
+    if not os.path.isfile(path):
+        return 0
+    with open(path, "rb") as f:
+        if not _PHOTO.match(f.read(16)):
+            return 0
+        with mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            found = _FILM.search(content, 16)
+    return found.start() if found else 0
+
+
+def _why_unreadable(path: str) -> str:
+    with open(path, "rb") as f:
+        kind = f.read(8)[4:]
+    if kind in (b"styp", b"sidx", b"moof"):
+        return (
+            "it is a piece of a stream (DASH, HLS) without the header that tells how it"
+            " is read; expected the whole, its initialization segment first"
+        )
+    return ""
+
+
+def _settle_layout(stream: av.AudioStream) -> None:
+    """Gives sound whose channels stand in an order of their own the usual one.
+
+    PyAV frees the list of such an order twice, which ends the process: once when the
+    layout is read here. The one that takes its place has no list.
+    """
+    context = stream.codec_context
+    if context is not None:
+        # Read once, and gone when another has its place.
+        layout = context.layout
+        is_usual = "(" not in layout.name and "+" not in layout.name
+        context.layout = layout.name if is_usual else f"{layout.nb_channels}c"
 
 
 def candidates(
@@ -207,26 +256,37 @@ def note_on_choice(
     )
 
 
-def note_on_rest(path: os.PathLike | str, position: int) -> str:
+def note_on_rest(
+    path: os.PathLike | str, container: av.container.InputContainer, position: int
+) -> str:
     """What is behind the last packet that was read, empty where it is of no account.
 
     Args:
       path: The file.
+      container: The same, opened.
       position: The byte after that packet.
     """
+    if not position or container.format.name in _WITH_TABLES:
+        return ""
     size = os.path.getsize(path) if os.path.exists(path) else 0
+    if container.name.startswith("subfile,"):
+        position += _start_of_film(os.fspath(path))
     if position >= size:
         return ""
     with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as m:
         index = _INDEX.search(m, position)
         rest = size - position - (int.from_bytes(index[1], "big") if index else 0)
         is_much = rest > max(_REST_BYTES, _REST_PART * size)
-        if not is_much and not _BEGINNINGS.search(m, position):
+        is_another = bool(_BEGINNINGS.search(m, position))
+        if not is_much and not is_another:
             return ""
-    return (
+    note = (
         f"the last {(size - position) / size:.1%} of the file are neither its picture"
-        " nor its sound, as where another recording is appended: not looked at"
+        " nor its sound"
     )
+    if is_another:
+        note += ", as where another recording is appended"
+    return f"{note}: not looked at"
 
 
 def packets_of(

@@ -277,8 +277,8 @@ class Media:
             self.is_damaged = True
             why = "its picture ends before the length that the file states"
             self._unread.append(Unread(max(seconds, stored), stated, why))
-        if self._clock.position:
-            self._note(containers.note_on_rest(self._path, self._clock.position))
+        position = self._clock.position
+        self._note(containers.note_on_rest(self._path, self._container, position))
 
     def _check_limits(self) -> None:
         """By what the file states, before anything is decoded."""
