@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 
 import httpx
 import pytest
@@ -47,6 +48,43 @@ def test_head_is_answered_as_get_without_its_body(stub_service):
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert service.client.delete(f"/v1/videos/{running}").status_code == 204
     assert 'method="HEAD"' in service.client.get("/metrics").text
+
+
+def test_probes_of_load_balancers_are_answered(stub_service):
+    service = stub_service()
+    address = service.url.removeprefix("http://").split(":")
+    # HAProxy asks so where it is told nothing else.
+    for asked, code in (
+        (b"OPTIONS / HTTP/1.0\r\n\r\n", b"204"),
+        (b"HEAD /healthz HTTP/1.0\r\n\r\n", b"200"),
+        (b"GET /readyz HTTP/1.1\r\nHost: 10.1.2.3:80\r\n\r\n", b"200"),
+    ):
+        with socket.create_connection((address[0], int(address[1]))) as s:
+            s.sendall(asked)
+            assert s.recv(4096).split()[1] == code
+    answer = service.client.options("/healthz")
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert answer.content == b""
+    assert service.client.options("/nothing").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("filename*=UTF-8''%C3%A4%20b.mp4", "ä b.mp4"),
+        ("filename=\"ä.mp4\"; filename*=UTF-8''x.mp4", "ä.mp4"),
+        ("filename=plain.mp4", "plain.mp4"),
+    ],
+)
+def test_a_file_of_a_form_is_called_as_its_client_says(service, disposition, name):
+    head = f"--x\r\nContent-Disposition: form-data; name=f; {disposition}\r\n\r\n"
+    answer = service.client.post(
+        "/v1/videos",
+        content=head.encode() + MP4 + b"\r\n--x--\r\n",
+        headers={"content-type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["name"] == name
 
 
 @pytest.mark.parametrize(
@@ -182,6 +220,8 @@ def test_requests_and_ends_of_videos_are_logged_and_counted(stub_service, lines)
     assert [(line["route"], line["status"]) for line in uploads] == [
         ("/v1/videos", 202)
     ] * 2
+    asked = {line["job"] for line in requests if "job" in line}
+    assert asked == {job_id[:8] for job_id in ids}
     assert {line["client"] for line in requests} == {"127.0.0.1"}
     assert "/healthz" not in {line["route"] for line in requests}
     for line in (*requests, good, failed):

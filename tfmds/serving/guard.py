@@ -145,9 +145,10 @@ class Guard:
         """Whether the service may be reached by a name, or by an address.
 
         Otherwise any web page could have its own name lead to a service on loopback.
-        An address leads nowhere else.
+        An address leads nowhere else, and no browser leaves the name out, as the checks
+        of load balancers do.
         """
-        allowed = (*LOCAL_HOSTS, *self._settings.allowed_hosts)
+        allowed = ("", *LOCAL_HOSTS, *self._settings.allowed_hosts)
         if "*" in allowed or host in allowed:
             return True
         try:

@@ -1,4 +1,4 @@
-"""What HTTP asks of answers beside what they say: HEAD, ranges, and errors as JSON."""
+"""What HTTP asks beside what is said: HEAD, OPTIONS, ranges, and errors as JSON."""
 
 import re
 from typing import Any
@@ -13,8 +13,8 @@ _RANGE = re.compile(r"bytes=[ \t]*(?:\d+-\d*|-\d+)(?:[ \t]*,[ \t]*(?:\d+-\d*|-\d
 _FROM_TO = re.compile(r"(\d+)-(\d+)")
 
 
-class _HeadAnswered(Exception):
-    """What would follow is the body, which nobody asked for."""
+class _Answered(Exception):
+    """What would follow is a body, which nobody asked for."""
 
 
 class Protocol:
@@ -29,11 +29,10 @@ class Protocol:
             await self._app(scope, receive, send)
             return
         inner: dict[str, Any] = {**scope, "headers": _headers_of(scope)}
-        is_head = scope["method"] == "HEAD"
-        if is_head:
+        if scope["method"] == "HEAD":
             # Wherever GET is answered.
             inner["method"] = "GET"
-        sender = _Sender(scope, receive, send, is_head)
+        sender = _Sender(scope, receive, send)
         try:
             await self._app(inner, receive, sender.send)
         except Exception:
@@ -41,7 +40,8 @@ class Protocol:
             if not sender.is_over:
                 raise
         finally:
-            scope["route"] = inner.get("route")
+            # What is counted and logged of it.
+            scope.update((k, inner[k]) for k in ("route", "path_params") if k in inner)
 
 
 def _headers_of(scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -62,12 +62,12 @@ class _Sender:
     """Sends an answer as it comes, but an error that is no JSON as one.
 
     Attributes:
-      is_over: Whether all was sent that HEAD asks for.
+      is_over: Whether all was sent of an answer without a body.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, is_head: bool):
+    def __init__(self, scope: Scope, receive: Receive, send: Send):
         self._scope, self._receive, self._send = scope, receive, send
-        self._is_head = is_head
+        self._has_no_body = scope["method"] == "HEAD"
         # The start of an answer that waits for its text.
         self._start: Message | None = None
         self._text = b""
@@ -76,21 +76,34 @@ class _Sender:
     async def send(self, message: Message) -> None:
         """As ASGI's."""
         if message["type"] == "http.response.start":
+            message = self._as_options(message)
             kind = MutableHeaders(raw=message["headers"]).get("content-type", "")
             if message["status"] >= 400 and not kind.startswith("application/json"):
                 self._start = message
                 return
             await self._send(message)
-            if self._is_head:
+            if self._has_no_body:
                 await self._send({"type": "http.response.body", "body": b""})
                 self.is_over = True
-                raise _HeadAnswered
+                raise _Answered
         elif self._start is None:
             await self._send(message)
         else:
             self._text += message.get("body", b"")
             if not message.get("more_body"):
                 await self._send_error(self._start)
+
+    def _as_options(self, start: Message) -> Message:
+        """What load balancers ask first: which methods there are, not whether."""
+        if self._scope["method"] != "OPTIONS" or start["status"] != 405:
+            return start
+        self._has_no_body = True
+        allowed = MutableHeaders(raw=start["headers"]).get("allow", "GET")
+        methods = {*allowed.replace(" ", "").split(","), "OPTIONS"}
+        if "GET" in methods:
+            methods.add("HEAD")
+        allow = ", ".join(sorted(methods)).encode()
+        return {**start, "status": 204, "headers": [(b"allow", allow)]}
 
     async def _send_error(self, start: Message) -> None:
         kept = {

@@ -5,7 +5,9 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import re
 import unicodedata
+import urllib.parse
 from typing import BinaryIO
 
 import python_multipart
@@ -20,6 +22,8 @@ from tfmds.serving.bodies import Refused
 # Seconds without a byte after which an upload is given up.
 _PATIENCE = 60
 _MAX_NAME = 120
+# As RFC 6266 has it.
+_EXTENDED_NAME = re.compile(rb"filename\*=UTF-8'[\w-]*'([^;\s]+)", re.IGNORECASE)
 # What stays free on the disk, in bytes.
 _SPARE = 500_000_000
 
@@ -191,13 +195,12 @@ class _Form:
         self._value += data[start:end]
 
     def _on_header(self) -> None:
-        if self._field.lower() == b"content-disposition":
-            _, options = parse_options_header(self._value)
-            # A browser sends a field without a file, and an empty name.
-            if options.get(b"filename"):
-                self._num_files += 1
-                self._is_file = True
-                self.name = options[b"filename"].decode(errors="replace")
+        is_named = self._field.lower() == b"content-disposition"
+        # A browser sends a field without a file, and an empty name.
+        if is_named and (name := _file_name(self._value)):
+            self._num_files += 1
+            self._is_file = True
+            self.name = name
         self._field = self._value = b""
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
@@ -207,6 +210,15 @@ class _Form:
     def _on_part_end(self) -> None:
         self.is_complete |= self._is_file
         self._is_file = False
+
+
+def _file_name(disposition: bytes) -> str:
+    """The name of a file in a form, in its own encoding too; empty where it is none."""
+    _, options = parse_options_header(disposition)
+    if name := options.get(b"filename"):
+        return name.decode(errors="replace")
+    found = _EXTENDED_NAME.search(disposition)
+    return urllib.parse.unquote(found[1].decode(errors="replace")) if found else ""
 
 
 def _too_large(max_bytes: int) -> Refused:
