@@ -29,7 +29,7 @@ from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.data import decode
 from tfmds.data.records import TrackSegment
 from tfmds.evaluation import alignment, lag_evidence, score_files, scores
-from tfmds.exporting import export_info, saved_model
+from tfmds.exporting import networks
 from tfmds.models.two_stream import single_streams
 from tfmds.preprocessing.tracks import TrackReader
 
@@ -129,9 +129,8 @@ def read_tracks(path: pathlib.Path, chunk_spec: spec.ChunkSpec) -> list[TrackSeg
 
 def embedder(path: str | None) -> Callable[[pathlib.Path, str], Voiced | None]:
     """Reads a video; gives its longest face, None where there is none."""
-    model, network, chunk_spec, *_ = saved_model.read_network(
-        path or export_info.find(None)
-    )
+    model, known = networks.load(path)
+    network, chunk_spec = known.config, known.spec
     see, hear = (tf.function(m, reduce_retracing=True) for m in single_streams(model))
 
     def embed(path: pathlib.Path, group: str) -> Voiced | None:

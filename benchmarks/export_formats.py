@@ -128,9 +128,9 @@ def _export(model: str, folder: str) -> dict[str, str]:
 
 def main(config: ExportFormatsConfig) -> None:
     """Prints a table of the README's form."""
-    from tfmds.models import checkpoints
+    from tfmds.models import run_config
 
-    size = checkpoints.read_config(config.model)["model"]["image_size"]
+    size = run_config.read(config.model)["model"]["image_size"]
     context = multiprocessing.get_context("spawn")
     print("| format | MB | load, first chunk (s) | a chunk (s) | by the clock (s) |")
     print("| --- | --- | --- | --- | --- |")

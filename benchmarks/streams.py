@@ -170,12 +170,12 @@ def score(
     from tfmds.scoring import scorer
 
     step = checkpoints.latest_state(workdir).step
-    data, model, config = scorer.load(workdir, data_dir, step)
+    data, model, known = scorer.load(workdir, data_dir, step)
     shards = data.shard_files(*splits)
-    heads = checkpoints.trained_heads(workdir)
+    heads = known.heads
     chunks = scorer.score_chunks(
         scorer.predictor(model),
-        input_pipeline.scoring_dataset(shards, data.spec, config.view),
+        input_pipeline.scoring_dataset(shards, data.spec, known.config.view),
         heads=heads,
     )
     rows = [row for row in data.videos() if row.video.split in splits]

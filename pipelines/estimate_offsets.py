@@ -31,7 +31,7 @@ class OffsetsConfig:
 
     data_dir: str = setting(flags.REQUIRED, "Data set made by pipelines.preprocess.")
     model: str | None = setting(
-        None, "A run of tfmds.train or an export; that of the package without."
+        None, "A run of tfmds.train or an export; starter, the package's, without."
     )
 
 
@@ -68,17 +68,17 @@ def with_offsets(
 
 def main(config: OffsetsConfig) -> None:
     """Rewrites videos.csv and tells how many offsets are clear."""
-    from tfmds.exporting import export_info, saved_model
+    from tfmds.exporting import networks
     from tfmds.scoring import lag_scores
 
     data_set = DataSet.load(config.data_dir)
-    name = config.model or os.fspath(export_info.find(None))
-    model, network, spec, *_ = saved_model.read_network(name)
+    model, known = networks.load(config.model)
+    name, spec = os.fspath(known.path), known.spec
     # Crops of any size are scaled to what the network takes.
     spec = dataclasses.replace(spec, crop_size=data_set.spec.crop_size)
     spec.check_same(data_set.spec, f"the model {name}", config.data_dir)
     shards = data_set.shard_files(SPLIT)
-    measured = lag_scores.measure(model, network.view, data_set.spec, shards)
+    measured = lag_scores.measure(model, known.config.view, data_set.spec, shards)
     found = {video: videos.whole for video, videos in measured.alignments.items()}
     rows, zero = with_offsets(data_set.videos(), found)
     offsets = [row.offset_seconds for row in rows if row.offset_seconds is not None]

@@ -76,7 +76,7 @@ def run_dir(made_once) -> pathlib.Path:
 def _make_run(path: pathlib.Path) -> None:
     import keras
 
-    from tfmds.models import checkpoints
+    from tfmds.models import checkpoints, run_config
     from tfmds.models.config import TwoStreamConfig
     from tfmds.models.two_stream import two_stream
     from tfmds.spec import ChunkSpec
@@ -89,22 +89,20 @@ def _make_run(path: pathlib.Path) -> None:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.weights])
-    checkpoints.write_config(
-        path, {"model": config.to_json(), "spec": ChunkSpec().to_json()}
-    )
+    run_config.write(path, {"model": config.to_json(), "spec": ChunkSpec().to_json()})
     checkpoints.save(path, model, checkpoints.State(step=1, epoch=1, best_step=1))
 
 
 @pytest.fixture(scope="session")
 def own_run_dir(run_dir, tmp_path_factory) -> pathlib.Path:
     """The same as if its heads had learned their own streams."""
-    from tfmds.models import checkpoints
+    from tfmds.models import run_config
 
     path = tmp_path_factory.mktemp("own") / "run"
     shutil.copytree(run_dir, path)
-    config = checkpoints.read_config(path)
+    config = run_config.read(path)
     recipe = {"visual_weight": 1.0, "audio_weight": 1.0, "stream_labels": "own"}
-    checkpoints.write_config(path, {**config, "recipe": recipe})
+    run_config.write(path, {**config, "recipe": recipe})
     return path
 
 

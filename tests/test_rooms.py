@@ -23,8 +23,8 @@ ROOMS = {
     "reporting": ["evaluation", "judgement"],
     "models": [],
     "importing": ["models", "data"],
-    "scoring": ["models", "data", "evaluation"],
     "exporting": ["models", "data", "evaluation"],
+    "scoring": ["exporting", "models", "data", "evaluation"],
     "detection": [
         *("exporting", "reporting", "preprocessing", "data"),
         *("evaluation", "judgement"),
@@ -47,6 +47,7 @@ WITHOUT_TENSORFLOW = (
     "tfmds.data.records",
     "tfmds.preprocessing",
     "tfmds.exporting.light_model",
+    "tfmds.models.run_config",
 )
 # File names that may stand in several rooms.
 SHARED_NAMES = {"__init__", "config"}

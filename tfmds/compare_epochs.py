@@ -12,25 +12,27 @@ from etils import epath
 from tfmds.common import app
 from tfmds.evaluation import epochs
 from tfmds.evaluation.config import CompareEpochsConfig
+from tfmds.models import run_config
 from tfmds.reporting import tables
 
 
 def main(config: CompareEpochsConfig) -> None:
     """Reads or makes the scores of each epoch, compares, writes and prints."""
     folder, scored = epath.Path(config.run) / epochs.FOLDER, None
+    score = config.score or run_config.judged_by(config.run)
     if config.data_dir:
         # TensorFlow starts in seconds: only who scores waits for it.
         from tfmds.scoring import scorer
 
         folder = epath.Path(config.output_dir)
         scored = scorer.score_epochs(
-            config.run, config.data_dir, config.split, folder, config.score
+            config.run, config.data_dir, config.split, folder, score
         )
     result = epochs.read(
         folder,
         config.split,
         only=scored,
-        score=config.score,
+        score=score,
         num_draws=config.draws,
         seed=config.seed,
     )

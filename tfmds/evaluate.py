@@ -10,6 +10,11 @@ tfmds.select_threshold writes, says from which score on a video is called fake.
     python -m tfmds.evaluate --model=RUN --data_dir=DATA --threshold=threshold.json \
       --split=test --output_dir=evaluation
 
+    python -m tfmds.evaluate --model=starter --data_dir=DATA --output_dir=evaluation
+
+--model is a run, an export (its own threshold counts where none is named), or starter,
+the model of the package.
+
 Writes metrics.json and evaluation.png, and with --model also scores.csv and
 chunks.csv, which has a row for each second (chunk). With --scores, a chunks.csv beside
 the file is evaluated too. Where fewer than --min_coverage of the split's videos have a
@@ -31,8 +36,7 @@ The epochs of a training run are compared with tfmds.compare_epochs.
 import dataclasses
 
 from tfmds.common import app, files
-from tfmds.common.errors import InputError
-from tfmds.evaluation import evaluation, score_files, scores, thresholds
+from tfmds.evaluation import evaluation, score_files, thresholds
 from tfmds.evaluation.config import EvaluateConfig
 from tfmds.reporting import tables
 from tfmds.scoring import score_tables
@@ -43,25 +47,18 @@ def main(config: EvaluateConfig, source: ScoresConfig) -> None:
     """Reads or makes the scores, evaluates, writes and prints the result."""
     threshold = thresholds.read(config.threshold) if config.threshold else None
     # Scoring takes long: what cannot be judged is told before it.
-    if threshold is not None:
-        threshold.check_score(source.score)
-    elif source.model and source.score == scores.FUSED:
-        raise InputError(
-            "--score=fused needs --threshold: the weights of the fused score are fitted"
-            " by python -m tfmds.select_threshold --score=fused, and stand in the"
-            " threshold.json that it writes"
-        )
-    path, _ = score_tables.find_or_make(
-        source, config.splits, config.output_dir, threshold
-    )
+    judged = score_tables.Source.settle(source, threshold)
+    threshold = judged.threshold
+    path = judged.find_or_make(config.splits, config.output_dir)
     videos, chunks, notes = score_files.read(path, source.labels)
+    said = judged.notes_on(videos)
     if threshold is not None:
         videos = threshold.completed(videos, str(path))
     result = evaluation.evaluate(
         videos,
         chunks,
         split=config.split,
-        score=source.score,
+        score=judged.score,
         threshold=threshold,
         min_coverage=config.min_coverage,
         unscored=config.unscored,
@@ -69,7 +66,7 @@ def main(config: EvaluateConfig, source: ScoresConfig) -> None:
         seed=config.seed,
         where=str(path),
     )
-    result = dataclasses.replace(result, notes=(*result.notes, *notes))
+    result = dataclasses.replace(result, notes=(*said, *result.notes, *notes))
     # Matplotlib and the templates start slowly: bad input is told without them.
     from tfmds.reporting import result_files
 
@@ -84,7 +81,7 @@ def main(config: EvaluateConfig, source: ScoresConfig) -> None:
             "command": app.this_command(),
             "threshold": config.threshold
             and f"{config.threshold} ({files.digest(config.threshold)})",
-            "model": (threshold and threshold.model_id) or source.model,
+            "model": (threshold and threshold.model_id) or judged.model_id,
             "intervals": f"{config.draws} draws of groups, seed {config.seed}",
         }
         written.append(

@@ -20,7 +20,9 @@ class ExportConfig:
     """What to export, and how."""
 
     model: str = setting(
-        REQUIRED, "The --workdir of tfmds.train, or an export that is to be renewed."
+        REQUIRED,
+        "The --workdir of tfmds.train, or an export that is to be renewed; starter is"
+        " the model of the package.",
     )
     threshold: str = setting(REQUIRED, "The threshold.json of tfmds.select_threshold.")
     output_dir: str = setting(REQUIRED, "Where the export goes.", writes=FOLDER)

@@ -5,6 +5,9 @@ r"""Chooses the threshold above which a video is called fake.
 
     python -m tfmds.select_threshold --model=RUN --data_dir=DATA --output_dir=threshold
 
+--model is a run or an export, starter the model of the package. Without --score the
+threshold is one of the score that the model was trained by.
+
 Criteria: `equal_error_rate`, where as large a share of the reals is called fake as of
 the fakes is missed; `midpoint` between the mean scores of reals and of fakes (the
 paper's); `sweep` of 20 steps for the best balanced accuracy, which is the mean of the
@@ -40,23 +43,25 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     """Reads or makes the scores, chooses, writes, and says what was chosen."""
     if source.scores and source.data_dir:
         raise InputError("--data_dir goes with --model; with --scores leave it out")
+    judged = score_tables.Source.settle(source, takes_threshold=False)
     # Apart from the scores of an evaluation that goes to the same directory.
     folder = epath.Path(config.output_dir) / f"scores-{config.split}"
-    path, model_id = score_tables.find_or_make(source, [config.split], folder)
+    path = judged.find_or_make([config.split], folder)
     videos, chunks, notes = score_files.read(path, source.labels)
+    said = judged.notes_on(videos)
     fused = None
-    if source.score == scores.FUSED:
+    if judged.score == scores.FUSED:
         fused = fusion.fit(videos, config.split, str(path))
         videos = fused.added_to(videos)
     threshold = thresholds.select(
         videos,
         config.split,
         config.criterion,
-        score=source.score,
+        score=judged.score,
         target=config.target,
         calibration_kind=config.calibration,
         scores_digest=files.digest(path),
-        model_id=model_id,
+        model_id=judged.model_id,
         seed=config.seed,
         where=str(path),
     )
@@ -70,13 +75,13 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     in_split = videos.select((videos.split == config.split) & videos.scored)
     if chunks is not None and localization.has_periods(in_split):
         localizer = localization.choose(
-            videos, chunks.judged_by(source.score), config.split
+            videos, chunks.judged_by(judged.score), config.split
         )
         threshold = dataclasses.replace(threshold, localizer=localizer)
     written = epath.Path(config.output_dir) / thresholds.FILE
     thresholds.write(written, threshold)
     print(*sentences.thresholds(threshold), sep="\n")
-    for note in (*threshold.notes, *why_none, *notes):
+    for note in (*said, *threshold.notes, *why_none, *notes):
         print(f"note: {note}")
     print(f"written: {written}")
 

@@ -9,7 +9,7 @@ from tfmds import spec
 from tfmds.common import files, flags, json_files
 from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
-from tfmds.models import checkpoints
+from tfmds.models import run_config
 from tfmds.models.config import TwoStreamConfig
 from tfmds.training.config import TrainingConfig
 
@@ -72,7 +72,7 @@ def write(folders: Folders, layout: str, lists: bool) -> str:
     metrics = json_files.read(
         folders.test / "metrics.json", "metrics", "Evaluate again."
     )
-    config = checkpoints.read_config(folders.run) or {}
+    config = run_config.read(folders.run) or {}
     counts = videos(DataSet.load(folders.data))
     own = own_figures(metrics, layout)
     differing = differences(layout, lists, counts, config)

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import original_mistakes
 from tests import tracks
-from tfmds.models import checkpoints
+from tfmds.models import checkpoints, run_config
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.two_stream import two_stream
 
@@ -15,7 +15,7 @@ def test_the_table_has_a_row_for_each_mistake(tmp_path, capsys):
     config = TwoStreamConfig(width=1 / 16, image_size=32)
     keras.utils.set_random_seed(0)
     checkpoints.save(tmp_path, two_stream(config), checkpoints.State(step=1))
-    checkpoints.write_config(
+    run_config.write(
         tmp_path, {"model": config.to_json(), "spec": tracks.SPEC.to_json()}
     )
     original_mistakes.main(

@@ -14,7 +14,7 @@ from tfmds.evaluation.thresholds import Threshold
 from tfmds.exporting import export_info, light_model, loading, saved_model
 from tfmds.judgement.judgement import VideoJudgement
 from tfmds.judgement.seen import JudgedChunk
-from tfmds.models import checkpoints
+from tfmds.models import run_config
 from tfmds.reporting import sentences, video_page
 
 HEADS = {s: Threshold(value, score=s) for s, value in (("visual", 0.0), ("audio", 1.0))}
@@ -87,12 +87,12 @@ def test_a_model_that_was_not_trained_to_tell_says_nothing(
         info = export_info.read_info(export_info.find(path))
         assert info.told_streams == info.asked_heads == ()
     # The paper's labels: its heads were asked about the whole video.
-    config = checkpoints.read_config(own_run_dir)
+    config = run_config.read(own_run_dir)
     run = tmp_path / "run"
     run.mkdir()
     (run / "checkpoints").symlink_to(own_run_dir / "checkpoints")
     recipe = config["recipe"] | {"stream_labels": "video"}
-    checkpoints.write_config(run, {**config, "recipe": recipe})
+    run_config.write(run, {**config, "recipe": recipe})
     thresholds.write(tmp_path / thresholds.FILE, Threshold(0.5, heads=HEADS))
     saved_model.export(run, tmp_path / thresholds.FILE, tmp_path / "model")
     model = loading.load(tmp_path / "model")

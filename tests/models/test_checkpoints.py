@@ -6,7 +6,7 @@ import pytest
 from tests import kills
 from tfmds.common import files
 from tfmds.common.errors import InputError
-from tfmds.models import checkpoints
+from tfmds.models import checkpoints, run_config
 from tfmds.models.checkpoints import State
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.two_stream import two_stream
@@ -16,9 +16,7 @@ TINY = TwoStreamConfig(width=0.0625, image_size=32)
 
 
 def test_last_and_best_are_kept_and_the_best_is_loaded(tmp_path):
-    checkpoints.write_config(
-        tmp_path, {"model": TINY.to_json(), "spec": ChunkSpec().to_json()}
-    )
+    run_config.write(tmp_path, {"model": TINY.to_json(), "spec": ChunkSpec().to_json()})
     model = two_stream(TINY)
     kernel = model.get_layer("visual_embedding").kernel
     for step, best in ((1, 1), (2, 2), (3, 2), (4, 2)):
@@ -133,8 +131,6 @@ def test_a_directory_that_is_no_run_is_named(tmp_path):
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(InputError, match=r"config\.json"):
         checkpoints.load_model(tmp_path)
-    checkpoints.write_config(
-        tmp_path, {"model": TINY.to_json(), "spec": ChunkSpec().to_json()}
-    )
+    run_config.write(tmp_path, {"model": TINY.to_json(), "spec": ChunkSpec().to_json()})
     with pytest.raises(InputError, match="no checkpoint yet"):
         checkpoints.load_model(tmp_path)

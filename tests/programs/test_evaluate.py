@@ -73,16 +73,19 @@ def test_it_works_with_neither_threshold_nor_chunks(inputs, tmp_path):
     ("words", "message"),
     [
         (["--score=aligned"], "use --score=mds"),
-        (["--score=fused"], "--score=fused needs --threshold"),
+        ([], "not a model. Expected the --workdir of tfmds.train, a folder that"),
     ],
 )
 def test_what_cannot_be_judged_is_told_before_videos_are_scored(
     inputs, tmp_path, words, message
 ):
-    # The model is not looked for.
-    scored = ["--model=none", "--data_dir=none", inputs[2]]
-    with_threshold = inputs[1:2] if "aligned" in words[0] else []
-    assert_refused(run(*scored, *with_threshold, *words), message)
+    scored = ["--model=none", "--data_dir=none", *inputs[1:]]
+    assert_refused(run(*scored, *words), message)
+
+
+def test_a_fused_score_needs_its_weights(run_dir, tmp_path):
+    words = ["--data_dir=none", "--score=fused", f"--output_dir={tmp_path / 'out'}"]
+    assert_refused(run(f"--model={run_dir}", *words), "--score=fused needs --threshold")
 
 
 def test_missing_videos_are_an_error_with_a_way_on(inputs, tmp_path):

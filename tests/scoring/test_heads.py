@@ -1,6 +1,7 @@
 """What a run's heads say of a data set: which columns its scores have."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from tests import tracks
 from tfmds.data import input_pipeline
 from tfmds.evaluation import score_files
-from tfmds.models import checkpoints
+from tfmds.exporting import networks
+from tfmds.models import checkpoints, run_config
 from tfmds.scoring import scorer
 
 
@@ -55,8 +57,8 @@ def test_heads_that_were_trained_have_columns(own_run_dir, data_dir, tmp_path):
 )
 def test_a_run_tells_which_heads_it_trained(run_dir, tmp_path, recipe, heads):
     config = json.loads((run_dir / "config.json").read_text())
-    checkpoints.write_config(tmp_path, config | ({"recipe": recipe} if recipe else {}))
-    assert checkpoints.trained_heads(tmp_path) == heads
+    run_config.write(tmp_path, config | ({"recipe": recipe} if recipe else {}))
+    assert run_config.trained_heads(tmp_path) == heads
 
 
 @pytest.mark.parametrize(
@@ -76,14 +78,16 @@ def test_who_judges_by_a_distance_that_was_not_learned_is_warned(
     if weights is not None:
         alone = {"contrastive_weight": 0.0, "mismatch_weight": 0.0}
         config["recipe"] = {"visual_weight": 1.0, **alone, **weights}
-    checkpoints.write_config(tmp_path, config)
+    shutil.copytree(run_dir, tmp_path / "run")
+    run_config.write(tmp_path / "run", config)
+    known = networks.describe(tmp_path / "run")
     for score in ("mds", "aligned"):
-        scorer.warn_of_untrained(tmp_path, score)
+        scorer.warn_of_untrained(known, score)
         said = capsys.readouterr().err
         assert (f"{score} tells nothing of its videos" in said) == bool(better)
         assert said.strip().endswith(better)
     for score in ("visual", "audio", "fused"):
-        scorer.warn_of_untrained(tmp_path, score)
+        scorer.warn_of_untrained(known, score)
     assert not capsys.readouterr().err
 
 

@@ -70,8 +70,8 @@ def test_mismatches_are_made_by_the_lags_too(run_dir, data):
     )
     swapped = alignment.align(mine.evidence(0, 1.0, other))
     assert swapped.aligned is not None
-    data_set, model, config = scorer.load(run_dir, data)
-    embedded = mismatches.embed(model, config, data_set, "validation")
+    data_set, model, known = scorer.load(run_dir, data)
+    embedded = mismatches.embed(model, known.config, data_set, "validation")
     videos, _ = mismatches.score_tracks(embedded, spoken=spoken)
     assert np.isfinite(videos.scores["aligned"]).all()
     assert len(videos) == 3 * len(embedded)

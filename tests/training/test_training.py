@@ -11,7 +11,7 @@ from tests import runs, tracks
 from tfmds.common.errors import InputError
 from tfmds.data.config import BatchConfig
 from tfmds.evaluation import score_files
-from tfmds.models import checkpoints
+from tfmds.models import checkpoints, run_config
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.two_stream import two_stream
 from tfmds.scoring import scorer
@@ -193,9 +193,7 @@ def test_a_damaged_data_set_is_named(tmp_path):
 
 
 def test_scores_have_a_row_for_every_video_and_chunk(data_dir, tmp_path):
-    checkpoints.write_config(
-        tmp_path, {"model": TINY.to_json(), "spec": tracks.SPEC.to_json()}
-    )
+    run_config.write(tmp_path, {"model": TINY.to_json(), "spec": tracks.SPEC.to_json()})
     model = two_stream(TINY)
     checkpoints.save(tmp_path, model, checkpoints.State(step=1, best_step=1))
     scorer.score_data_set(tmp_path, data_dir, ["validation"], tmp_path / "out")

@@ -15,7 +15,9 @@ class DetectConfig(MediaTracks, MediaLimits):
     """By what to judge videos, and where the results go."""
 
     model: str | None = setting(
-        None, "A folder that tfmds.export wrote; without it the package's own."
+        None,
+        "A folder that tfmds.export wrote; without it, or as starter, the package's"
+        " own.",
     )
     server: str | None = setting(
         None,

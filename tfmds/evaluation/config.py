@@ -150,10 +150,11 @@ class CompareEpochsConfig(ResultConfig):
     split: str = setting(
         "validation", "Split to score, with --data_dir.", choices=spec.SPLITS
     )
-    score: str = setting(
-        scores.MDS,
-        "Which score of the videos. Training writes mds and those of the heads it"
-        " trains, visual and audio; aligned is measured with --data_dir.",
+    score: str | None = setting(
+        None,
+        "Which score of the videos; without it the one that the run was trained by."
+        " Training writes mds, those of the heads it trains, visual and audio, and"
+        " aligned where it chooses by it; else that is measured with --data_dir.",
         choices=scores.MEASURED,
     )
 

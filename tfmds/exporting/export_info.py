@@ -46,7 +46,8 @@ LAG_GRID = {"mouth_hop": MOUTH_HOP, "voice_hop": VOICE_HOP, "max_lag": MAX_LAG}
 HEADS = "heads"
 _WHAT = "what an export says of itself"
 _HINT = "Export the model again."
-# The weights that come with the package; README.md in it is their card.
+# Name of the weights that come with the package; README.md in it is their card.
+STARTER = "starter"
 _STARTER = epath.Path(__file__).parents[1] / "starter"
 
 
@@ -132,20 +133,18 @@ def find(path: os.PathLike | str | None) -> epath.Path:
     """The folder of the SavedModel that a user means.
 
     Args:
-      path: What tfmds.export wrote, or one of its versions; None for the weights
-        that come with the package.
+      path: What tfmds.export wrote, or one of its versions; `starter` or None for
+        the weights that come with the package.
 
     Raises:
       InputError: There is no such model.
     """
-    if path is None:
-        if not _STARTER.is_dir():
-            raise InputError(
-                "this installation carries no model of its own; name one with"
-                " --model=EXPORT (python -m tfmds.export makes it)"
-            )
-        path = _STARTER
-    path = epath.Path(path)
+    if _is_starter(path) and not _STARTER.is_dir():
+        raise InputError(
+            "this installation carries no model of its own; name one with"
+            " --model=EXPORT (python -m tfmds.export makes it)"
+        )
+    path = _named(path)
     version = newest_version(path)
     for folder in (path, path / str(version)):
         if (folder / SAVED_MODEL).exists() and (folder / "assets" / INFO_FILE).exists():
@@ -158,8 +157,18 @@ def find(path: os.PathLike | str | None) -> epath.Path:
             )
     raise InputError(
         f"{path}: not an exported model. Expected a folder that python -m tfmds.export"
-        f" wrote, with a version such as 1/{SAVED_MODEL} in it"
+        f" wrote, with a version such as 1/{SAVED_MODEL} in it, or {STARTER}, the"
+        " model of the package"
     )
+
+
+def _named(path: os.PathLike | str | None) -> epath.Path:
+    return _STARTER if path is None or _is_starter(path) else epath.Path(path)
+
+
+def _is_starter(path: os.PathLike | str | None) -> bool:
+    # As with flagfiles, what is here goes before what is in the package.
+    return path is None or (os.fspath(path) == STARTER and not os.path.exists(STARTER))
 
 
 def newest_version(path: epath.Path) -> int:
@@ -171,7 +180,7 @@ def newest_version(path: epath.Path) -> int:
 
 def is_export(path: os.PathLike | str) -> bool:
     """Whether `find` would return a folder."""
-    path = epath.Path(path)
+    path = _named(path)
     folders = (path, path / str(newest_version(path)))
     return any((folder / SAVED_MODEL).exists() for folder in folders)
 

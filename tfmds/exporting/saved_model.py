@@ -15,15 +15,9 @@ from tfmds.common.errors import InputError
 from tfmds.data import records
 from tfmds.data.manifest import Video
 from tfmds.evaluation import thresholds
-from tfmds.exporting import export_info, light_form, other_formats
-from tfmds.exporting.loading import load_module
+from tfmds.exporting import export_info, light_form, networks, other_formats
 from tfmds.exporting.signatures import Detector
-from tfmds.models import checkpoints
 from tfmds.models.config import TwoStreamConfig
-from tfmds.models.folding import fold_batch_norm
-from tfmds.models.two_stream import (
-    two_stream,
-)
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
 
 
@@ -64,7 +58,8 @@ def export(
     if export_format != "saved_model":
         other_formats.check(export_format)
     threshold = thresholds.read(threshold_path)
-    model, config, spec, model_id, heads = read_network(model_path)
+    model, known = networks.load(model_path)
+    config, spec, model_id = known.config, known.spec, known.model_id
     if threshold.model_id not in ("", model_id):
         raise InputError(
             f"{threshold_path}: the threshold was chosen with the model"
@@ -78,7 +73,7 @@ def export(
             "model": config.to_json(),
             "model_id": model_id,
             "threshold": threshold.to_json(),
-            export_info.HEADS: heads,
+            export_info.HEADS: dict(known.heads),
             **({export_info.LAGS: export_info.LAG_GRID} if spec.has_lags else {}),
         },
         indent=2,
@@ -98,32 +93,6 @@ def export(
             other_formats.write(model, config, spec, export_format, folder)
             (folder / export_info.INFO_FILE).write_text(about)
     return final
-
-
-def read_network(
-    path: os.PathLike | str,
-) -> tuple[keras.Model, TwoStreamConfig, ChunkSpec, str, dict[str, str]]:
-    """The network as it is exported, what it is, its id, and its trained heads."""
-    if not export_info.is_export(path):
-        model, config, spec = checkpoints.load_model(path)
-        model_id, heads = checkpoints.model_id(path), checkpoints.trained_heads(path)
-        return fold_batch_norm(model), config, spec, model_id, heads
-    folder = export_info.find(path)
-    about = export_info.read_about(folder)
-    info = export_info.ExportInfo.from_json(about, str(folder))
-    config = TwoStreamConfig(**about["model"])
-    model = fold_batch_norm(two_stream(config, info.spec))
-    module = load_module(folder)
-    saved = module.signatures["serving_default"].variables
-    values = {variable.name.split(":")[0]: variable for variable in saved}
-    if set(values) != {variable.path for variable in model.variables}:
-        raise InputError(
-            f"{folder}: its network has other weights than this version of tfmds"
-            " would give it; export it from its run"
-        )
-    for variable in model.variables:
-        variable.assign(values[variable.path].numpy())
-    return model, config, info.spec, info.model_id, dict(info.heads)
 
 
 def _check_ours(output_dir: epath.Path) -> None:

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from tfmds.common.errors import InputError
-from tfmds.models import checkpoints
+from tfmds.models import checkpoints, run_config
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.resnet import ResNet2d3d
 from tfmds.models.two_stream import two_stream
@@ -214,7 +214,7 @@ def write_run(
     """Writes a network as a run that tfmds.evaluate and tfmds.export read."""
     # The configuration comes last: with it the run is whole.
     checkpoints.save(workdir, model, checkpoints.State(epoch=checkpoint.epoch))
-    checkpoints.write_config(
+    run_config.write(
         workdir,
         {
             "model": config.to_json(),
@@ -226,7 +226,7 @@ def write_run(
 
 def check_free(workdir: os.PathLike | str) -> None:
     """Raises InputError where `workdir` holds a run already."""
-    if checkpoints.read_config(workdir) is not None:
+    if run_config.read(workdir) is not None:
         raise InputError(f"{workdir}: holds a run already; name another directory")
 
 

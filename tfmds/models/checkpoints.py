@@ -16,20 +16,19 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import keras
 from etils import epath
 
 from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
+from tfmds.models import run_config
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.two_stream import two_stream
-from tfmds.spec import FORMAT_VERSION, STREAMS, VIDEO, ChunkSpec
+from tfmds.spec import ChunkSpec
 
 PathLike = os.PathLike | str
 
-_CONFIG = "config.json"
 _CHECKPOINTS = "checkpoints"
 _WEIGHTS = "model.weights.h5"
 _STATE = "state.json"
@@ -56,25 +55,6 @@ class State:
     best_value: float | None = None
     loss_sum: float = 0.0
     kept_steps: Sequence[int] = ()
-
-
-def write_config(workdir: PathLike, config: dict[str, Any]) -> None:
-    """Saves a run's whole configuration (JSON values)."""
-    path = epath.Path(workdir) / _CONFIG
-    files.write_json(path, {json_files.VERSION: FORMAT_VERSION, **config})
-
-
-def read_config(workdir: PathLike) -> dict[str, Any] | None:
-    """What `write_config` saved, or None where there is no run."""
-    path = epath.Path(workdir) / _CONFIG
-    if not path.is_file():
-        return None
-    return json_files.read_versioned(
-        path,
-        FORMAT_VERSION,
-        "the configuration of a training run",
-        "Train again, or use the tfmds that made it.",
-    )
 
 
 @contextlib.contextmanager
@@ -152,49 +132,24 @@ def load_model(
     Raises:
       InputError: The directory holds no run, or none with a checkpoint.
     """
-    config = _config_of_run(workdir)
-    spec = ChunkSpec.from_json(config["spec"], str(workdir))
-    model_config = TwoStreamConfig(**config["model"])
+    model_config, spec = network_of_run(workdir)
     model = two_stream(model_config, spec)
     weights = _best_weights(workdir) if step is None else _weights(workdir, step)
     model.load_weights(os.fspath(weights))
     return model, model_config, spec
 
 
+def network_of_run(workdir: PathLike) -> tuple[TwoStreamConfig, ChunkSpec]:
+    """The network of a run without its weights; raises as `load_model`."""
+    config = run_config.of_run(workdir)
+    spec = ChunkSpec.from_json(config["spec"], str(workdir))
+    return TwoStreamConfig(**config["model"]), spec
+
+
 def model_id(workdir: PathLike) -> str:
     """Digest of the best weights: tells which model made a score."""
-    _config_of_run(workdir)
+    run_config.of_run(workdir)
     return hashlib.sha256(_best_weights(workdir).read_bytes()).hexdigest()[:16]
-
-
-def trained_heads(workdir: PathLike) -> dict[str, str]:
-    """Which heads a run trained, and by whose truth: `spec.OWN` or `spec.VIDEO`.
-
-    By stream. Of an imported network nothing is known, and nothing returned.
-    """
-    recipe = _config_of_run(workdir).get("recipe", {})
-    # Runs of before the setting learned as the paper has it.
-    labels = str(recipe.get("stream_labels", VIDEO))
-    return {s: labels for s in STREAMS if recipe.get(f"{s}_weight")}
-
-
-def trains_distance(workdir: PathLike) -> bool:
-    """Whether a run learned how far mouth and voice are apart, and not heads alone.
-
-    So it is taken of an imported network, of whose training nothing is known.
-    """
-    recipe = _config_of_run(workdir).get("recipe", {})
-    return bool(recipe.get("contrastive_weight", 1.0) or recipe.get("mismatch_weight"))
-
-
-def _config_of_run(workdir: PathLike) -> dict[str, Any]:
-    config = read_config(workdir)
-    if config is None or "model" not in config:
-        raise InputError(
-            f"{workdir}: not a model. Expected the --workdir of tfmds.train, which"
-            f" holds {_CONFIG} and {_CHECKPOINTS}/"
-        )
-    return config
 
 
 def _best_weights(workdir: PathLike) -> epath.Path:

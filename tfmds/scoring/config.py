@@ -12,7 +12,11 @@ class ScoresConfig:
     """A table of scores, or what to make it with."""
 
     scores: str | None = setting(None, "Table of videos with their scores.")
-    model: str | None = setting(None, "A run of tfmds.train to score with.")
+    model: str | None = setting(
+        None,
+        "A run of tfmds.train or an export to score with; starter is the model of the"
+        " package.",
+    )
     data_dir: str | None = setting(
         None, "Data set to score with --model, or to show faces of."
     )
@@ -27,13 +31,14 @@ class ScoresConfig:
         " the own voice half a second early or late. For want of real fakes, which are"
         " harder.",
     )
-    score: str = setting(
-        MDS,
+    score: str | None = setting(
+        None,
         "What videos are judged by: mds, the mean distance of mouth and voice at the"
         " same time, as in the paper; aligned, how well they fit at the best lag,"
         " against other moments of the same video (docs/alignment.md); visual or audio,"
         " the mean probability of fake by that head of the network; or fused, these"
-        " together (docs/streams.md).",
+        " together (docs/streams.md). Without it that which the threshold is of, else"
+        " that which the model was trained by, of a table mds.",
         choices=tuple(SCORES),
     )
     hop: float = setting(
@@ -52,7 +57,7 @@ class ScoresConfig:
                 "--mismatches and --hop say how a model scores; with --scores leave"
                 " them out"
             )
-        if self.mismatches and self.score not in (MDS, ALIGNED):
+        if self.mismatches and self.score not in (None, MDS, ALIGNED):
             raise InputError(
                 f"--score={self.score} with --mismatches: these are distances of mouths"
                 f" and voices alone; expected {MDS} or {ALIGNED}"

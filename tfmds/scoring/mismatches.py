@@ -185,7 +185,7 @@ def score_data_set(
     """Writes `scores.csv` and `chunks.csv` of the splits' real videos and mismatches.
 
     Args:
-      model_path: A run of tfmds.train.
+      model_path: A run of tfmds.train or an export, see `networks.describe`.
       data_dir: The data set.
       splits: Which splits to score.
       output_dir: Made where it does not exist.
@@ -195,7 +195,8 @@ def score_data_set(
     Raises:
       InputError: The model or the data set cannot be used, or they do not fit.
     """
-    data_set, model, config = scorer.load(model_path, data_dir)
+    data_set, model, known = scorer.load(model_path, data_dir)
+    config = known.config
     with integrity.damage_is_named(data_set, splits):
         tracks = [t for split in splits for t in embed(model, config, data_set, split)]
         spoken = None

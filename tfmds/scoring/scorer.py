@@ -17,9 +17,9 @@ from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
 from tfmds.evaluation import epochs, score_files, scores
 from tfmds.evaluation.scores import ChunkScores, VideoScores
+from tfmds.exporting import networks
+from tfmds.exporting.networks import NetworkInfo
 from tfmds.models import checkpoints
-from tfmds.models.config import TwoStreamConfig
-from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import fake_probability
 from tfmds.scoring import lag_scores
 
@@ -83,34 +83,33 @@ def load(
     model_path: os.PathLike | str,
     data_dir: os.PathLike | str,
     step: int | None = None,
-) -> tuple[DataSet, keras.Model, TwoStreamConfig]:
+) -> tuple[DataSet, keras.Model, NetworkInfo]:
     """A data set and a model that fits it.
 
     Args:
-      model_path: A run of tfmds.train.
+      model_path: A run of tfmds.train or an export, see `networks.describe`.
       data_dir: The data set.
-      step: Of the checkpoint; the best one without.
+      step: Of a run's checkpoint; the best one without.
 
     Raises:
       InputError: The model or the data set cannot be used, or they do not fit.
     """
     data_set = DataSet.load(data_dir)
-    model, config, model_spec = checkpoints.load_model(model_path, step)
-    model_spec.check_same(
+    model, known = networks.load(model_path, step)
+    known.spec.check_same(
         data_set.spec, f"the model {model_path}", f"the data set {data_dir}"
     )
-    return data_set, model, config
+    return data_set, model, known
 
 
-def warn_of_untrained(model_path: os.PathLike | str, score: str) -> None:
-    """Says so where videos are judged by what the run did not learn."""
+def warn_of_untrained(known: NetworkInfo, score: str) -> None:
+    """Says so where videos are judged by what the model did not learn."""
     is_of_distance = score in (scores.MDS, scores.ALIGNED)
-    if not is_of_distance or checkpoints.trains_distance(model_path):
+    if not is_of_distance or known.trains_distance:
         return
-    heads = checkpoints.trained_heads(model_path)
-    better = " or ".join(f"--score={name}" for name in heads)
+    better = " or ".join(f"--score={name}" for name in known.heads)
     print(
-        f"warning: {model_path} was trained without the distance of mouth and voice"
+        f"warning: {known.path} was trained without the distance of mouth and voice"
         f" (--contrastive_weight, --mismatch_weight): {score} tells nothing of its"
         f" videos. Judge them by what it was trained for: {better}",
         file=sys.stderr,
@@ -144,7 +143,7 @@ def score_data_set(
     """Writes `scores.csv` and `chunks.csv` of the splits into `output_dir`.
 
     Args:
-      model_path: A run of tfmds.train.
+      model_path: A run of tfmds.train or an export, see `networks.describe`.
       data_dir: The data set.
       splits: Which splits to score.
       output_dir: Made where it does not exist.
@@ -186,7 +185,7 @@ def score_epochs(
     ends = checkpoints.epoch_ends(run)
     if not ends:
         raise InputError(f"{run}: no checkpoint of a whole epoch; train one at least")
-    warn_of_untrained(run, score)
+    warn_of_untrained(networks.describe(run), score)
     folder = epath.Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for epoch, step in ends.items():
@@ -203,8 +202,8 @@ def _score(
     step: int | None = None,
     score: str = scores.MDS,
 ) -> tuple[VideoScores, ChunkScores]:
-    data_set, model, config = load(model_path, data_dir, step)
-    model = fold_batch_norm(model)
+    data_set, model, known = load(model_path, data_dir, step)
+    view = known.config.view
     hop_frames = data_set.spec.hop_frames(hop_seconds)
     rows = [row for row in data_set.videos() if row.video.split in splits]
     shards = data_set.shard_files(*splits)
@@ -214,18 +213,18 @@ def _score(
             input_pipeline.scoring_dataset(
                 shards,
                 data_set.spec,
-                config.view,
+                view,
                 _BATCH_SIZE,
                 hop_frames,
             ),
             # Only whole seconds are counted beforehand.
             total=sum(row.chunks for row in rows) if hop_seconds == 1 else None,
-            heads=checkpoints.trained_heads(model_path),
+            heads=known.heads,
         )
         if score != scores.ALIGNED and not (
             score == scores.FUSED and data_set.spec.has_lags
         ):
             return video_scores(rows, chunks), chunks
-        found = lag_scores.measure(model, config.view, data_set.spec, shards)
+        found = lag_scores.measure(model, view, data_set.spec, shards)
     chunks = found.with_offset_distance(chunks)
     return found.with_aligned(video_scores(rows, chunks)), chunks

@@ -21,7 +21,9 @@ class ServingConfig(MediaLimits):
     """Limits and places."""
 
     model: str | None = setting(
-        None, "A folder that tfmds.export wrote; without it the package's own."
+        None,
+        "A folder that tfmds.export wrote; without it, or as starter, the package's"
+        " own.",
     )
     data_dir: str = setting(
         os.path.join(os.path.expanduser("~"), ".cache", "tfmds", "serve"),

@@ -17,7 +17,7 @@ from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity, self_blending
 from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
-from tfmds.models import checkpoints, losses
+from tfmds.models import checkpoints, losses, run_config
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.optimizers import AdamL2, AdamW
 from tfmds.models.two_stream import (
@@ -195,10 +195,10 @@ _FLAGS = {
 
 def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -> None:
     """Saves the configuration, or makes sure that the run there has the same."""
-    saved = checkpoints.read_config(workdir)
+    saved = run_config.read(workdir)
     if saved is None:
         if is_chief:
-            checkpoints.write_config(workdir, config)
+            run_config.write(workdir, config)
         return
     # A run saved before a field was added has that field's default.
     defaults = {
