@@ -34,10 +34,9 @@ def main(
     """Flags to one job."""
     from pipelines.reproduction import job, runner
 
-    words = job.words(
-        config, [preprocessing], [model, batch, training, run], app.foreign_flags()
+    folders, steps = job.make(
+        config, [preprocessing], model, batch, training, run, app.foreign_flags()
     )
-    folders, steps = job.make(config, words)
     root = pathlib.Path(config.workdir)
     if config.dry_run:
         size = job.size(config, training.seed)

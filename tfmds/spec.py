@@ -1,6 +1,7 @@
 """The numbers and words that all parts share."""
 
 import dataclasses
+import math
 from typing import Any
 
 from tfmds.common.errors import InputError
@@ -182,3 +183,8 @@ class ViewConfig:
     image_size: int
     # Part of the face crop, a key of REGIONS.
     region: str = "face"
+
+    @property
+    def least_crop(self) -> int:
+        """Side of the smallest face crop whose region has that many pixels."""
+        return math.ceil(self.image_size / REGIONS[self.region][2])

@@ -4,9 +4,9 @@ import dataclasses
 
 from pipelines import layouts
 from pipelines.reproduction import steps
-from tfmds import spec
 from tfmds.common import flags
 from tfmds.common.flags import FOLDER, REQUIRED, setting
+from tfmds.evaluation import scores
 from tfmds.evaluation.config import CoverageConfig, CriterionConfig
 
 
@@ -43,8 +43,21 @@ class ReproduceConfig(CriterionConfig, CoverageConfig):
         ("0.6", "0.15", "0.25"),
         "Shares of train, validation and test, where the data set does not state them.",
     )
-    crop_size: int = setting(
-        spec.ChunkSpec.crop_size, "Side of the stored face crops in pixels.", low=32
+    crop_size: int | None = setting(
+        None,
+        "Side of the stored face crops in pixels; without it what the network sees of"
+        " them at its --image_size.",
+        low=32,
+    )
+    mismatches: bool | None = setting(
+        None,
+        "Whether real mouths with other or shifted voices stand in for fakes in"
+        " validation and test; without it where these have real videos only.",
+    )
+    score: str | None = setting(
+        None,
+        "What videos are judged by; without it the score that training chooses by.",
+        choices=tuple(scores.SCORES),
     )
 
     def __post_init__(self) -> None:

@@ -58,13 +58,14 @@ _CONFIGS = {
 }
 
 
-def write(folders: Folders, layout: str, lists: bool) -> str:
+def write(folders: Folders, layout: str, lists: bool, mismatches: bool = False) -> str:
     """Writes the table beside the evaluation's figures.
 
     Args:
       folders: Where the job's evaluation, data set and run are.
       layout: How the videos were laid out.
       lists: Whether the authors' lists chose the videos.
+      mismatches: Whether the fakes of the test were mismatched voices.
 
     Returns:
       The table in words, for the terminal.
@@ -74,8 +75,14 @@ def write(folders: Folders, layout: str, lists: bool) -> str:
     )
     config = run_config.read(folders.run) or {}
     counts = videos(DataSet.load(folders.data))
-    own = own_figures(metrics, layout)
+    own = own_figures(metrics, f"{layout}, mismatched voices" if mismatches else layout)
     differing = differences(layout, lists, counts, config)
+    if mismatches:
+        differing.append(
+            "data: fakes of the test are its real videos with other or shifted voices"
+            " (--mismatches), which are easier than forgeries; the figures of others"
+            " are of forgeries, and no match for them"
+        )
     rows = [*own, *PUBLISHED]
     files.write_json(
         folders.test / JSON_FILE,

@@ -7,9 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines import manifests
-from pipelines.layouts import splits
-from pipelines.reproduction import estimates, figures, runner, steps
+from pipelines.reproduction import estimates, figures, needs, runner, steps
 from pipelines.reproduction.config import ReproduceConfig
 from pipelines.reproduction.steps import Folders, Step, Words
 from tfmds import spec
@@ -20,7 +18,7 @@ from tfmds.data.data_set import INFO_FILE, DataSet
 from tfmds.evaluation import evaluation
 from tfmds.evaluation.coverage import Coverage
 from tfmds.models.config import TwoStreamConfig
-from tfmds.training.config import TrainingConfig
+from tfmds.training.config import RunConfig, TrainingConfig
 
 
 def words(
@@ -28,6 +26,7 @@ def words(
     preprocessing: Sequence[Any],
     training: Sequence[Any],
     beam: Sequence[str] = (),
+    counts: needs.Counts | None = None,
 ) -> Words:
     """The flags of each step.
 
@@ -36,8 +35,16 @@ def words(
       preprocessing: Configurations of preprocessing.
       training: Configurations of network and training.
       beam: Flags of Apache Beam.
+      counts: The videos, where they are known.
     """
     seed = next(c.seed for c in training if isinstance(c, TrainingConfig))
+    network = next(c for c in training if isinstance(c, TwoStreamConfig))
+    score = [f"--score={config.score}"] if config.score else []
+    stand_ins = {
+        split: ["--mismatches"]
+        for split in spec.SPLITS
+        if counts and needs.takes_mismatches(config, counts, split)
+    }
     lists = [
         f"--{name}={value}"
         for name in ("train_list", "test_list", "audio_altered")
@@ -51,25 +58,63 @@ def words(
             *lists,
         ),
         preprocess=(
-            f"--crop_size={config.crop_size}",
+            f"--crop_size={config.crop_size or network.view.least_crop}",
             *(word for c in preprocessing for word in flags.words(c)),
             *beam,
         ),
         train=tuple(word for c in training for word in flags.words(c)),
-        threshold=(f"--criterion={config.criterion}", *target),
+        threshold=(
+            f"--criterion={config.criterion}",
+            *target,
+            *score,
+            *stand_ins.get("validation", ()),
+        ),
         evaluate=(
+            *stand_ins.get("test", ()),
             f"--min_coverage={config.min_coverage:g}",
             f"--unscored={config.unscored}",
         ),
     )
 
 
-def make(config: ReproduceConfig, of_steps: Words) -> tuple[Folders, list[Step]]:
-    """Where the job goes, and its steps."""
+def make(
+    config: ReproduceConfig,
+    preprocessing: Sequence[Any],
+    model: TwoStreamConfig,
+    batch: BatchConfig,
+    training: TrainingConfig,
+    run: RunConfig,
+    beam: Sequence[str] = (),
+) -> tuple[Folders, list[Step]]:
+    """Where the job goes, and its steps.
+
+    Raises:
+      InputError: The videos cannot be read, or are not what the steps need.
+    """
     folders = Folders(pathlib.Path(config.workdir))
-    return folders, steps.plan(
-        folders, config.layout, of_steps, lambda: check_coverage(config, folders.data)
+    learning = [model, batch, training, run]
+
+    def check(counts: needs.Counts, where: str) -> None:
+        def reaches(step: str) -> bool:
+            return runner.reaches(config.until, planned, step)
+
+        needs.check(config, counts, batch, training, reaches, where)
+
+    def check_usable() -> None:
+        check_coverage(config, folders.data)
+        rows = DataSet.load(folders.data).videos()
+        usable = [row.video for row in rows if row.status == spec.OK]
+        check(needs.count(usable), f"{folders.data}, videos that can be used")
+
+    planned = steps.plan(
+        folders, config.layout, words(config, preprocessing, learning, beam)
     )
+    is_listed = runner.is_done(folders.root, planned[0])
+    made = folders.manifest if is_listed else None
+    counts = needs.listed(config, training.seed, made)
+    check(counts, config.input_dir)
+    told = words(config, preprocessing, learning, beam, counts)
+    return folders, steps.plan(folders, config.layout, told, check_usable)
 
 
 def place_videos(input_dir: os.PathLike | str, folders: Folders) -> None:
@@ -126,18 +171,10 @@ def size(config: ReproduceConfig, seed: int) -> estimates.Size:
             {split: entry["videos"] for split, entry in info.items()},
             {split: entry["chunks"] for split, entry in info.items()},
         )
-    source = pathlib.Path(config.input_dir)
-    videos, _ = manifests.build(
-        config.layout,
-        source,
-        source / "manifest.csv",
-        splits.parse_fractions(config.split_fractions),
-        seed,
-        config.train_list,
-        config.test_list,
-    )
-    counts = collections.Counter(video.split for video in videos)
-    return estimates.Size.of_clips(dict(counts))
+    clips: collections.Counter[str] = collections.Counter()
+    for (split, _), number in needs.listed(config, seed, None).items():
+        clips[split] += number
+    return estimates.Size.of_clips(dict(clips))
 
 
 def describe(
@@ -169,8 +206,12 @@ def describe(
 
 def write_figures(config: ReproduceConfig, folders: Folders) -> str:
     """Writes the table beside the published figures, and returns it."""
+    journal = runner.read(folders.root)
     return figures.write(
-        folders, config.layout, bool(config.train_list or config.test_list)
+        folders,
+        config.layout,
+        bool(config.train_list or config.test_list),
+        "--mismatches" in journal["evaluate"]["command"],
     )
 
 

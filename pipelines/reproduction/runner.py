@@ -32,7 +32,7 @@ def run(
       InputError: A step failed, or `from_step` needs one that was never taken.
     """
     with files.locked(root, lambda: _say(f"{root}: another process is at it; waiting")):
-        journal = _read(root)
+        journal = read(root)
         todo = _todo(steps, journal, from_step, until)
         for number, step in enumerate(steps, start=1):
             title = f"[{number}/{len(steps)}] {step.title}"
@@ -50,7 +50,8 @@ def run(
             if code not in step.expected:
                 raise InputError(
                     f"the step {step.name} failed with exit code {code}; its message"
-                    " above says why. The same command goes on from there"
+                    " above says why. The same command goes on from there, also with"
+                    " the flag added that the message names"
                 )
             seconds = time.monotonic() - began
             journal[step.name] = {"command": list(step.words), "seconds": seconds}
@@ -74,7 +75,7 @@ def describe(
       until: As for `run`.
       seconds: How long a step may take.
     """
-    todo = _todo(steps, _read(root), from_step, until)
+    todo = _todo(steps, read(root), from_step, until)
     lines = []
     for number, step in enumerate(steps, start=1):
         title = f"[{number}/{len(steps)}] {step.title}"
@@ -102,6 +103,11 @@ def execute(words: Sequence[str]) -> int:
     return subprocess.run([sys.executable, "-m", *words], check=False).returncode
 
 
+def is_done(root: pathlib.Path, step: Step) -> bool:
+    """Whether a step was taken with the same words, and what it left is there."""
+    return _is_done(read(root), step)
+
+
 def reaches(until: str | None, steps: Sequence[Step], name: str) -> bool:
     """Whether a step is not beyond the last one to take."""
     names = [step.name for step in steps]
@@ -113,11 +119,7 @@ def _todo(
 ) -> list[Step]:
     todo: list[Step] = []
     for step in steps:
-        done = (
-            journal.get(step.name, {}).get("command") == list(step.words)
-            and step.leaves.exists()
-        )
-        if todo or not done or step.name == from_step:
+        if todo or not _is_done(journal, step) or step.name == from_step:
             todo.append(step)
     if from_step and todo[0].name != from_step:
         raise InputError(
@@ -127,13 +129,19 @@ def _todo(
     return [step for step in todo if reaches(until, steps, step.name)]
 
 
+def _is_done(journal: dict, step: Step) -> bool:
+    words = journal.get(step.name, {}).get("command")
+    return words == list(step.words) and step.leaves.exists()
+
+
 def _forget(root: pathlib.Path, journal: dict, steps: Sequence[Step]) -> None:
     for step in steps:
         journal.pop(step.name, None)
     files.write_json(root / JOURNAL, journal)
 
 
-def _read(root: pathlib.Path) -> dict:
+def read(root: pathlib.Path) -> dict:
+    """What was done, by step: its words and seconds; empty before the first."""
     path = root / JOURNAL
     if not path.is_file():
         return {}

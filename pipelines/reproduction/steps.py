@@ -169,7 +169,7 @@ def plan(
         ),
         Step(
             "threshold",
-            "Choosing the threshold on the validation split",
+            "Choosing the threshold on the validation split" + _of(words.threshold),
             (
                 "tfmds.select_threshold",
                 *model,
@@ -181,7 +181,7 @@ def plan(
         ),
         Step(
             "evaluate",
-            "Evaluating on the test split",
+            "Evaluating on the test split" + _of(words.evaluate),
             (
                 "tfmds.evaluate",
                 *model,
@@ -215,3 +215,8 @@ def plan(
             folders.export,
         ),
     ]
+
+
+def _of(words: Sequence[str]) -> str:
+    told = ": real videos against mismatched voices, in place of fakes"
+    return told if "--mismatches" in words else ""

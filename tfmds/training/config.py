@@ -123,6 +123,14 @@ class TrainingConfig:
         """Streams whose heads are trained."""
         return [stream for stream in STREAMS if getattr(self, f"{stream}_weight")]
 
+    @property
+    def judged_by(self) -> str:
+        """Score that chooses the best checkpoint, where it has an AUC."""
+        heads = self.trained_heads
+        if self.trains_distance or self.best_by in heads or not heads:
+            return self.best_by
+        return heads[0]
+
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:

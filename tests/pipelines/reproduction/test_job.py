@@ -1,15 +1,17 @@
 """What the flags make of a job; end to end on drawn videos."""
 
+import collections
 import json
 import shutil
 import zipfile
+from contextlib import nullcontext
 
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from pipelines import reproduce
 from pipelines.preprocess import flags_of_beam
-from pipelines.reproduction import estimates, figures, job, runner
+from pipelines.reproduction import estimates, figures, job, needs, runner
 from pipelines.reproduction.config import ReproduceConfig
 from pipelines.reproduction.steps import Folders, Words, plan
 from tests.conftest import run_program
@@ -65,6 +67,74 @@ def test_flags_go_to_their_steps(tmp_path):
         threshold=("--criterion=sweep",),
         evaluate=("--min_coverage=0.99", "--unscored=wrong"),
     )
+
+
+def test_face_crops_are_of_what_the_network_sees(tmp_path):
+    def crop(**network):
+        learning = [TwoStreamConfig(**network), TrainingConfig()]
+        return job.words(config(tmp_path), [], learning).preprocess
+
+    # paper.flags and robust.flags.
+    assert crop() == ("--crop_size=224",)
+    assert crop(image_size=56, region="mouth") == ("--crop_size=112",)
+
+
+REALS = {("train", "real"): 5, ("validation", "real"): 2, ("test", "real"): 2}
+FAKES = {(split, "fake"): 3 for split in spec.SPLITS}
+
+
+@pytest.mark.parametrize(
+    ("fields", "counts", "taken"),
+    [
+        ({}, REALS, ("validation", "test")),
+        ({}, REALS | FAKES, ()),
+        ({}, REALS | {("test", "fake"): 1}, ("validation",)),
+        ({"mismatches": True}, REALS | FAKES, ("validation", "test")),
+        ({"mismatches": False}, REALS, ()),
+    ],
+)
+def test_mismatches_stand_in_where_there_are_real_videos_only(
+    tmp_path, fields, counts, taken
+):
+    learning = [TwoStreamConfig(), TrainingConfig()]
+    known = collections.Counter(counts)
+    told = job.words(config(tmp_path, **fields), [], learning, counts=known)
+    assert ("--mismatches" in told.threshold) == ("validation" in taken)
+    assert ("--mismatches" in told.evaluate) == ("test" in taken)
+
+
+ROBUST = {"mismatch_weight": 1.0, "contrastive_weight": 0.0, "best_by": "aligned"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "counts", "recipe", "message"),
+    [
+        ({}, REALS, {}, r"0 fake videos; this recipe .*--flagfile=robust.flags"),
+        ({"until": "audit"}, REALS, {}, None),
+        ({}, REALS, ROBUST, None),
+        ({}, FAKES, {}, "train split has 0 real .*--split_fractions"),
+        ({}, FAKES | {("train", "real"): 1}, {}, "validation split has 0 real"),
+        ({"mismatches": False}, REALS, ROBUST, "threshold needs both.*--mismatches"),
+        ({}, {**REALS, ("test", "real"): 0}, ROBUST, "an evaluation needs some"),
+        ({"score": "visual"}, REALS, ROBUST, "--score=mds"),
+        ({}, REALS | FAKES, {}, None),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_done(
+    tmp_path, fields, counts, recipe, message
+):
+    given = config(tmp_path, **fields)
+    steps = plan(Folders(tmp_path), "folders", Words())
+    told = pytest.raises(InputError, match=message) if message else nullcontext()
+    with told:
+        needs.check(
+            given,
+            collections.Counter(counts),
+            BatchConfig(),
+            TrainingConfig(**recipe),
+            lambda step: runner.reaches(given.until, steps, step),
+            "VIDEOS",
+        )
 
 
 def test_videos_are_linked_and_others_are_refused(tmp_path):
