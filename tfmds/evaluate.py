@@ -30,6 +30,8 @@ a data set or a scores.csv:
     python -m tfmds.evaluate --scores=other.csv --labels=manifest.csv \
       --split=test --output_dir=evaluation
 
+The results.csv of tfmds.detect is taken the same way.
+
 The epochs of a training run are compared with tfmds.compare_epochs.
 """
 

@@ -135,8 +135,8 @@ def test_scores_of_another_detector_are_joined_by_name(tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("video,score\ntest/0-0.mp4,7\nelsewhere.mp4,8\n")
     assert score_files.is_foreign(path)
-    found, notes = score_files.read_foreign(path, labels, "labels.csv")
-    assert notes == [f"rows of {path} that are not in labels.csv: 1"]
+    found, matches = score_files.read_foreign(path, labels)
+    assert matches.rows.tolist()[1] == -1
     assert found.video_id[found.scored].tolist() == ["test/0-0.mp4"]
     assert found.mds[found.scored] == 7
     assert set(found.status) == {spec.OK, scores.NO_SCORE}

@@ -58,21 +58,29 @@ def test_scores_of_another_detector_take_their_labels_from_the_other_file(files,
 def test_rows_under_other_names_are_counted(files, first):
     path = files / "other.csv"
     header, *rows = path.read_text().splitlines()
-    renamed = [row.replace(",", ".mp4,") for row in rows[:5]]
+    # The first five are found all the same, the next are of nobody.
+    renamed = ["clips/" + row.replace(",", ".mov,") for row in rows[:5]]
+    rows[5:8] = [f"nobody{n},1" for n in range(3)]
     path.write_text("\n".join([header, *renamed, *rows[5:]]) + "\n")
     paths = [path, files / "poor/scores.csv"]
     done = run(*(paths if first else paths[::-1]), f"--output_dir={files / 'out'}")
     assert done.returncode == 0, done.stderr
-    note = f"rows of {path} that are not in {files / 'poor/scores.csv'}: 5"
-    assert note in json.loads((files / "out/comparison.json").read_text())["notes"]
-    assert note in done.stdout
+    notes = json.loads((files / "out/comparison.json").read_text())["notes"]
+    unknown = f"rows of {path} that are not in {files / 'poor/scores.csv'}: 3"
+    assert unknown in notes
+    assert any("5 videos were found by their names without" in note for note in notes)
+    assert unknown in done.stdout
 
 
 @pytest.mark.parametrize(
     ("names", "flags", "message"),
     [
         (["good/scores.csv"], [], "expected two score files, got 1"),
-        (["other.csv", "other.csv"], [], "both have two columns"),
+        (
+            ["other.csv", "other.csv"],
+            [],
+            "says what the videos are; one of them",
+        ),
         (["good/scores.csv", "none.csv"], [], "no such file"),
         (["good/scores.csv", "poor/scores.csv"], ["--split=train"], "0 real and 0"),
         (["good/scores.csv", "poor/scores.csv"], ["--thresholds=a"], "expected two"),

@@ -93,8 +93,8 @@ def test_what_the_user_names_goes_before_what_the_model_says(export_dir):
 
 def test_a_table_is_judged_by_the_mds_and_what_else_it_has_is_told(data_dir, run_dir):
     config = ScoresConfig(scores=str(data_dir / "scores.csv"))
-    source = Source.settle(config)
     scorer.score_data_set(run_dir, data_dir, ["test"], data_dir, score="aligned")
+    source = Source.settle(config)
     videos, *_ = score_files.read(data_dir / "scores.csv")
     assert source.score == "mds"
     assert "--score=aligned" in source.notes_on(videos)[0]

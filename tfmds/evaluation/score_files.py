@@ -5,7 +5,7 @@ import fnmatch
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from tfmds import spec
 from tfmds.common import csv_files, text_files
 from tfmds.common.errors import InputError
 from tfmds.data import manifest
-from tfmds.evaluation import scores, video_names
+from tfmds.evaluation import scores, unlabelled_scores, video_names
 from tfmds.evaluation.scores import ChunkScores, VideoScores
+from tfmds.evaluation.unlabelled_scores import UnlabelledScores
+from tfmds.evaluation.video_names import Matches
 
 VIDEOS_FILE = "scores.csv"
 CHUNKS_FILE = "chunks.csv"
@@ -72,25 +74,23 @@ def read(
     """
     if not is_foreign(path):
         if labels:
-            header = _header(path)
             raise InputError(
-                f"--labels is for scores with two columns, and {path} has"
-                + (
-                    " labels of its own; leave it out"
-                    if "label" in header
-                    else f" {','.join(header)}; expected video,score"
-                )
+                f"--labels is for scores of another detector (video,score) and for the"
+                f" results.csv of tfmds.detect, and {path} has labels of its own; leave"
+                " it out"
             )
         videos = read_videos(path)
         return videos, read_chunks_beside(path, videos), []
     if not labels:
         raise InputError(
-            f"{path} has two columns and does not say what the videos are; add"
-            " --labels=manifest.csv, or another table with the columns"
-            f" {','.join(_LABEL_COLUMNS)}"
+            f"{path} does not say what the videos are; add --labels=manifest.csv, or"
+            " another table with a column label (real or fake) and one of"
+            f" {', '.join(video_names.COLUMNS)}; split, group and manipulation may"
+            " stand there too"
         )
-    videos, notes = read_foreign(path, read_labels(labels), labels)
-    return videos, None, notes
+    known, aliases = read_labels(labels), video_names.read(labels)
+    videos, found = read_foreign(path, known, [aliases[v] for v in known.video_id])
+    return videos, None, found.notes_on(path, labels)
 
 
 def read_videos(path: os.PathLike | str) -> VideoScores:
@@ -136,7 +136,8 @@ def read_labels(path: os.PathLike | str) -> VideoScores:
     """Reads what is known of videos beforehand: nothing of it is a score.
 
     Args:
-      path: A manifest, the videos.csv of a data set, or a table of videos.
+      path: A manifest, the videos.csv of a data set, a table of videos, or any with a
+        column label and one that names the videos. Without splits all are of the test.
 
     Returns:
       The videos, each with the status `NO_SCORE`.
@@ -144,10 +145,20 @@ def read_labels(path: os.PathLike | str) -> VideoScores:
     Raises:
       InputError: As `read_videos`.
     """
-    columns, lines = _read(path, _LABEL_COLUMNS, _OPTIONAL_COLUMNS)
+    names = [name for name in video_names.COLUMNS if name in _header(path)]
+    needed = {names[0] if names else "video_id": _as_names, "label": _as_labels}
+    columns, lines = _read(path, needed, {**_LABEL_COLUMNS, **_OPTIONAL_COLUMNS})
     attributes = _pop_attributes(columns)
-    _check_unique(columns["video_id"], lines, path)
-    count = len(lines)
+    ids, count = columns.pop(next(iter(needed))), len(lines)
+    _check_unique(ids, lines, path)
+    empty = scores.texts([""] * count)
+    columns = {
+        "video_id": ids,
+        "split": scores.texts(["test"] * count),
+        "group": ids,
+        "manipulation": empty,
+        **columns,
+    }
     return VideoScores(
         **columns,
         status=scores.texts([scores.NO_SCORE] * count),
@@ -158,72 +169,57 @@ def read_labels(path: os.PathLike | str) -> VideoScores:
 
 
 def is_foreign(path: os.PathLike | str) -> bool:
-    """Whether a file has but two columns: the scores of another detector.
+    """Whether a file does not say what its videos are.
 
-    Beside them there may be one that only numbers the rows, as pandas writes it.
+    So it is with the two columns of another detector, and with detection's results.
     """
-    return len(_header(path)) == 2
+    columns = _header(path)
+    return len(columns) == 2 or unlabelled_scores.is_of_detection(columns)
 
 
 def read_foreign(
-    path: os.PathLike | str, labels: VideoScores, labels_path: os.PathLike | str
-) -> tuple[VideoScores, list[str]]:
-    """Reads the scores of another detector: two columns, `video,score`.
+    path: os.PathLike | str,
+    labels: VideoScores,
+    aliases: Sequence[Sequence[str]] | None = None,
+) -> tuple[VideoScores, Matches]:
+    """Reads the scores of another detector, `video,score`, or those of tfmds.detect.
 
     Names may be with or without folder and ending, see `video_names.match`.
 
     Args:
       path: The file; a higher score means more likely fake.
       labels: What is known of the videos.
-      labels_path: Where that is from, for messages.
+      aliases: All names of each of these, their ids where there are none.
 
     Returns:
       The videos of `labels`, `ok` where the file has a score and `NO_SCORE` where it
-      has none, and what is to be said of names.
+      has none, and how the videos of the file were found among them.
 
     Raises:
       InputError: As `read_videos`, or no video of the file is among `labels`.
     """
-    header = _header(path)
+    return _read_unlabelled(path).labelled(labels, aliases, str(path))
+
+
+def _read_unlabelled(path: os.PathLike | str) -> UnlabelledScores:
+    names = _header(path)
+    if unlabelled_scores.is_of_detection(names):
+        table = unlabelled_scores.read(path)
+        _check_unique(np.asarray(table.names), np.asarray(table.lines), path)
+        return table
     if (
-        len(header) != 2
-        or header[0] not in _FOREIGN_IDS
-        or header[1] not in _FOREIGN_SCORES
+        len(names) != 2
+        or names[0] not in _FOREIGN_IDS
+        or names[1] not in _FOREIGN_SCORES
     ):
         raise InputError(
-            f"{path}: the columns are {','.join(header)}, expected video,score"
+            f"{path}: the columns are {','.join(names)}, expected video,score"
         )
-    parsers: dict[str, _Parser] = {header[0]: _as_names, header[1]: _as_floats}
+    parsers: dict[str, _Parser] = {names[0]: _as_names, names[1]: _as_floats}
     columns, lines = _read(path, parsers)
     ids, score = columns.values()
     _check_unique(ids, lines, path)
-    found, loosely = video_names.match(ids.tolist(), labels.video_id.tolist())
-    rows = np.array(found)
-    known = rows >= 0
-    if not known.any():
-        raise InputError(
-            f"{path}: none of its videos is among those with a label, such as"
-            f" {ids[0]!r} here and {labels.video_id[0]!r} there; the names must be the"
-            " same, but for folders and endings"
-        )
-    mds = np.full(len(labels), np.nan)
-    mds[rows[known]] = score[known]
-    status = np.where(np.isnan(mds), scores.NO_SCORE, spec.OK)
-    notes = []
-    if loosely:
-        notes.append(
-            f"names of {path} that are in {labels_path} with another folder or ending:"
-            f" {loosely}"
-        )
-    if unknown := int((~known).sum()):
-        notes.append(f"rows of {path} that are not in {labels_path}: {unknown}")
-    videos = dataclasses.replace(
-        labels,
-        scores={scores.MDS: mds},
-        status=scores.texts(status),
-        chunks=np.zeros(len(labels), int),
-    )
-    return videos, notes
+    return UnlabelledScores(ids.tolist(), lines.tolist(), {scores.MDS: score})
 
 
 def read_chunks(path: os.PathLike | str, videos: VideoScores) -> ChunkScores:

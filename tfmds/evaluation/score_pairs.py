@@ -22,17 +22,17 @@ def read(
     foreign = [score_files.is_foreign(path) for path in (first, second)]
     if all(foreign):
         raise InputError(
-            f"{first} and {second} both have two columns, and neither says what the"
+            f"neither {first} nor {second} says what the"
             " videos are; one of them must be a scores.csv of tfmds.evaluate"
         )
     if foreign[0]:
         known = score_files.read_videos(second)
-        found, notes = score_files.read_foreign(first, known, second)
-        return found, known, notes
+        found, matches = score_files.read_foreign(first, known)
+        return found, known, matches.notes_on(first, second)
     known = score_files.read_videos(first)
     if foreign[1]:
-        found, notes = score_files.read_foreign(second, known, first)
-        return known, found, notes
+        found, matches = score_files.read_foreign(second, known)
+        return known, found, matches.notes_on(second, first)
     return known, score_files.read_videos(second), []
 
 

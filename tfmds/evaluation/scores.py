@@ -51,6 +51,8 @@ TELLS = {
 MEASURED = (MDS, ALIGNED, STRETCHES, VISUAL, AUDIO)
 # Those that are made of distances by lag.
 OF_LAGS = (ALIGNED, STRETCHES)
+# Those that mismatches are told by: distances of mouths and voices alone.
+OF_DISTANCE = (MDS, *OF_LAGS)
 # Those that are the mean of a value of the chunks.
 MEANS = (MDS, VISUAL, AUDIO)
 # Where a score comes from.

@@ -1,57 +1,125 @@
-"""Whether two names are of one video, with or without folder and ending."""
+"""Which video is meant by a name, with and without its folders and its ending.
 
+Tables of scores and of labels come from different programs: one has `out/real/a.mp4`
+where another has `real/a.mp4`, `a.mp4` or `a`.
+"""
+
+import collections
+import dataclasses
+import os
 import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-# As of a video, of its sound, or of what another detector keeps of it.
-_ENDING = re.compile(r"\.(?=\w*[a-z])\w{2,4}$", re.IGNORECASE)
-# Manifests tell videos of one name by their folders so: a__b__clip.
-_SEPARATOR = re.compile(r"[/\\]+|__")
+import numpy as np
+
+from tfmds.common import text_files
+
+# Columns that name a video, the one that is its id first.
+COLUMNS = ("video_id", "video", "file", "path")
+# Ending of a file: no number of a part such as .002 alone.
+_ENDING = re.compile(r"(?<=[^/])\.[A-Za-z][A-Za-z0-9]{0,4}$")
 
 
-def match(names: Sequence[str], known: Sequence[str]) -> tuple[list[int], int]:
-    """Finds names among those that are known.
+@dataclasses.dataclass(frozen=True)
+class Matches:
+    """Which of the known videos the names of a table mean.
 
-    A name that is not there as it is written may lack its ending or some of its first
-    folders, or have them where the known one lacks them. Where it, or the known one,
-    would be one of several then, it stays unknown.
+    Attributes:
+      rows: int `[n]`, the row of each name's video, -1 where there is none.
+      loosely: Names that are not spelled as the video's, with its own.
+      ambiguous: Names that may mean several videos, or one that another name means too.
+    """
+
+    rows: np.ndarray
+    loosely: Sequence[tuple[str, str]]
+    ambiguous: Sequence[str]
+
+    def notes_on(self, path: os.PathLike | str, labels: os.PathLike | str) -> list[str]:
+        """The same, and how many rows of a file have no label in the other."""
+        unknown = int((self.rows < 0).sum()) - len(self.ambiguous)
+        told = f"rows of {path} that are not in {labels}: {unknown}"
+        return [*([told] if unknown else []), *self.notes]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of how they were found, a sentence each."""
+        told = []
+        if self.loosely:
+            mine, theirs = self.loosely[0]
+            told.append(
+                f"{len(self.loosely)} videos were found by their names without folder"
+                f" or ending, such as {mine!r} for {theirs!r}"
+            )
+        if self.ambiguous:
+            told.append(
+                f"{len(self.ambiguous)} names may mean several videos, or are one of"
+                f" several for a video, and are left out, such as {self.ambiguous[0]!r}"
+            )
+        return told
+
+
+def match(names: Sequence[str], known: Sequence[Sequence[str]]) -> Matches:
+    """Finds the videos that names mean: where most of a name is the same, that is it.
 
     Args:
-      names: As one table has them, each once.
-      known: As the other has them, each once.
+      names: As a table has them.
+      known: All names of each video, its id first.
 
     Returns:
-      For each name the place among the known ones, -1 where it is not among them; and
-      how many were not found as they are written.
+      The videos; none where the most that is shared is shared by several.
     """
-    places = {name: place for place, name in enumerate(known)}
-    found = [places.get(name, -1) for name in names]
-    free = set(range(len(known))).difference(found)
-    rest = [row for row, place in enumerate(found) if place < 0]
-    # Whole paths, and what they end with, lead to known ones.
-    whole, ends = defaultdict(set), defaultdict(set)
-    for place in free if rest else ():
-        parts = _parts(known[place])
-        whole[parts].add(place)
-        for end in _ends(parts):
-            ends[end].add(place)
-    wanted = {}
-    for row in rest:
-        parts = _parts(names[row])
-        fitting = whole[parts] or ends[parts].union(*(whole[e] for e in _ends(parts)))
-        if len(fitting) == 1:
-            wanted[row] = next(iter(fitting))
-    counts = Counter(wanted.values())
-    wanted = {row: place for row, place in wanted.items() if counts[place] == 1}
-    for row, place in wanted.items():
-        found[row] = place
-    return found, len(wanted)
+    # Rows by what they may be called.
+    called: dict[str, set[int]] = collections.defaultdict(set)
+    for row, aliases in enumerate(known):
+        for alias in aliases:
+            for form in _forms(alias):
+                called[form].add(row)
+    exact = {alias: row for row, some in enumerate(known) for alias in some}
+    rows, ambiguous = np.full(len(names), -1), []
+    for at, name in enumerate(names):
+        if name in exact:
+            rows[at] = exact[name]
+            continue
+        found = next((called[f] for f in _forms(name) if f in called), set())
+        if len(found) == 1:
+            rows[at] = min(found)
+        elif found:
+            ambiguous.append(name)
+    spelled = np.array([name in exact for name in names], bool)
+    found_loosely = np.flatnonzero(~spelled & (rows >= 0)).tolist()
+    times = collections.Counter(rows[rows >= 0].tolist())
+    double = [at for at in found_loosely if times[rows[at]] > 1]
+    ambiguous += [names[at] for at in double]
+    rows[double] = -1
+    loosely = [(names[at], known[rows[at]][0]) for at in found_loosely if rows[at] >= 0]
+    return Matches(rows, loosely, ambiguous)
 
 
-def _parts(name: str) -> tuple[str, ...]:
-    return tuple(filter(None, _SEPARATOR.split(_ENDING.sub("", name))))
+def read(path: os.PathLike | str) -> Mapping[str, Sequence[str]]:
+    """All names that a table has for each of its videos, its id first, by that.
+
+    Raises:
+      InputError: It cannot be read.
+    """
+    table = text_files.read_table(
+        path, "a table of videos", "It has a column video_id."
+    )
+    columns = [name for name in COLUMNS if name in table.columns]
+    found = {}
+    for _, row in table.dicts():
+        some = [row[name] for name in columns if row[name]]
+        found.update({some[0]: some} if some else {})
+    return found
 
 
-def _ends(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
-    return [parts[first:] for first in range(1, len(parts))]
+def _forms(name: str) -> Iterator[str]:
+    """What a name may be called, from all of it to its stem."""
+    parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".")]
+    # Files that share a name are called by their path: folder__name.
+    joined = parts[-1].split("__") if parts else []
+    for some in (parts, joined if len(joined) > 1 else []):
+        for first in range(len(some)):
+            whole = "/".join(some[first:])
+            yield whole
+            if (stem := _ENDING.sub("", whole)) != whole:
+                yield stem

@@ -4,7 +4,7 @@ import dataclasses
 
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
-from tfmds.evaluation.scores import ALIGNED, MDS, SCORES
+from tfmds.evaluation.scores import OF_DISTANCE, SCORES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +22,9 @@ class ScoresConfig:
     )
     labels: str | None = setting(
         None,
-        "Table that says which videos are real, where --scores has two columns only: a"
-        " manifest, videos.csv or scores.csv.",
+        "Table that says which videos are real, where --scores does not (video,score or"
+        " the results.csv of tfmds.detect): a manifest, videos.csv, scores.csv, or any"
+        " with a column label and one that names the videos.",
     )
     mismatches: bool = setting(
         False,
@@ -57,10 +58,10 @@ class ScoresConfig:
                 "--mismatches and --hop say how a model scores; with --scores leave"
                 " them out"
             )
-        if self.mismatches and self.score not in (None, MDS, ALIGNED):
+        if self.mismatches and self.score not in (None, *OF_DISTANCE):
             raise InputError(
                 f"--score={self.score} with --mismatches: these are distances of mouths"
-                f" and voices alone; expected {MDS} or {ALIGNED}"
+                f" and voices alone; expected {' or '.join(OF_DISTANCE)}"
             )
         if self.mismatches and self.hop != 1.0:
             raise InputError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from etils import epath
 
 from tfmds.common.errors import InputError
-from tfmds.evaluation import score_files, scores
+from tfmds.evaluation import score_files, scores, unlabelled_scores
 from tfmds.evaluation.scores import VideoScores
 from tfmds.evaluation.thresholds import Threshold
 from tfmds.scoring.config import ScoresConfig
@@ -52,7 +52,8 @@ class Source:
         """Finds out by what videos are judged, where the user did not say.
 
         By that which the threshold is of; else by that which the model was trained by,
-        or an export's threshold is of; in a table by the MDS.
+        or an export's threshold is of; detection's results by what they were judged
+        by, another table by the MDS.
 
         Args:
           config: What the user says.
@@ -91,12 +92,19 @@ class Source:
             notes.append(
                 f"judged by the {scores.SCORES[score]}, {why}; --score chooses another"
             )
-        elif score is None:
-            score = scores.MDS
         own = model.threshold if model else None
+        if config.scores:
+            own = unlabelled_scores.threshold_of(config.scores)
+        if score is None:
+            score = own.score if own else scores.MDS
+            if own:
+                notes.append(
+                    f"judged by the {scores.SCORES[score]}, as {config.scores} is;"
+                    " --score chooses another"
+                )
         if takes_threshold and threshold is None and own and own.score == score:
             threshold = own
-            notes.append(f"the threshold is that of {config.model}")
+            notes.append(f"the threshold is that of {config.model or config.scores}")
         if takes_threshold and model and threshold is None and score == scores.FUSED:
             raise InputError(
                 "--score=fused needs --threshold: the weights of the fused score are"

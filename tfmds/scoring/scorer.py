@@ -104,8 +104,7 @@ def load(
 
 def warn_of_untrained(known: NetworkInfo, score: str) -> None:
     """Says so where videos are judged by what the model did not learn."""
-    is_of_distance = score in (scores.MDS, scores.ALIGNED)
-    if not is_of_distance or known.trains_distance:
+    if score not in scores.OF_DISTANCE or known.trains_distance:
         return
     better = " or ".join(f"--score={name}" for name in known.heads)
     print(
