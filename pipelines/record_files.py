@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from etils import epath
-from tqdm import tqdm
 
 from pipelines import beam_runner, shards
 from tfmds import spec
 from tfmds.common import files, json_files
+from tfmds.common import progress as bars
 from tfmds.common.errors import InputError
 from tfmds.data import data_set, manifest, tfds_files
 from tfmds.preprocessing import sources
@@ -25,6 +25,8 @@ from tfmds.preprocessing.config import PreprocessingConfig
 
 # In the folder of a data set that was begun: how it is made.
 _BEGUN = f"{data_set.WORK_DIR}/run.json"
+# Where there is no bar, lines so far apart tell how many videos are read.
+_LOG_SECONDS = 600.0
 
 
 def preprocess(
@@ -179,25 +181,19 @@ def _progress(
     total = sum(len(shard.videos) for shard in plan)
     progress = shards.Progress(job, plan)
     stop = threading.Event()
-    # Shows nothing where the output is no terminal.
-    with tqdm(
-        total=total,
-        initial=progress.count(),
-        unit="video",
-        file=terminal,
-        disable=None,
-    ) as bar:
+    with bars.bar(total=total, initial=progress.count(), unit="video") as bar:
 
         def update() -> None:
-            bar.update(max(0, progress.count() - bar.n))
+            done = progress.count()
+            if bar.disable:
+                # A log has lines, and few of them.
+                terminal.write(f"{done} of {total} videos are read\n")
+            bar.update(max(0, done - bar.n))
 
         def show() -> None:
-            while not stop.wait(1.0):
+            while not stop.wait(_LOG_SECONDS if bar.disable else 1.0):
                 update()
 
-        if bar.disable:
-            yield
-            return
         thread = threading.Thread(target=show, daemon=True)
         thread.start()
         try:
@@ -205,7 +201,8 @@ def _progress(
         finally:
             stop.set()
             thread.join()
-            update()
+            if not bar.disable:
+                update()
 
 
 def _finish(

@@ -16,10 +16,9 @@ import zlib
 
 import av
 import numpy as np
-from tqdm import tqdm
 
 from pipelines import variants
-from tfmds.common import app, flags
+from tfmds.common import app, flags, progress
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
 from tfmds.data import manifest
@@ -84,7 +83,7 @@ def main(config: VariationConfig) -> None:
                 )
     copies = [
         copy(video, config, number)
-        for video in tqdm(train, unit="video")
+        for video in progress.bar(train, unit="video")
         for number in range(1, config.copies + 1)
     ]
     rows = [*videos, *filter(None, copies)]

@@ -100,7 +100,12 @@ def duration(seconds: float) -> str:
 
 def execute(words: Sequence[str]) -> int:
     """Runs a program of ours; returns its exit code."""
-    return subprocess.run([sys.executable, "-m", *words], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        # Where it is a terminal the program shows how far it is.
+        stderr=app.terminal(),
+        check=False,
+    ).returncode
 
 
 def is_done(root: pathlib.Path, step: Step) -> bool:

@@ -6,11 +6,10 @@ import multiprocessing
 import os
 
 from etils import epath
-from tqdm import tqdm
 
 from pipelines.synthesis import clips
 from pipelines.synthesis.config import SynthesisConfig
-from tfmds.common import files, json_files
+from tfmds.common import files, json_files, progress
 from tfmds.common.errors import InputError
 
 # The name DFDC uses; written last, so that it is there only when all clips are.
@@ -45,7 +44,7 @@ def make(
     workers = min(num_workers or _cores(), max(1, len(missing)))
     with (
         _pool(workers) as pool,
-        tqdm(
+        progress.bar(
             total=len(planned), initial=len(planned) - len(missing), unit="clip"
         ) as bar,
     ):

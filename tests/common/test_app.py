@@ -1,9 +1,13 @@
 """How programs end."""
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -66,3 +70,44 @@ def test_what_is_set_for_keras_elsewhere_changes_nothing(tmp_path, monkeypatch):
 def test_no_room_is_told_in_a_sentence():
     done = ended("open('/dev/full', 'w', buffering=1).write('a line\\n')")
     assert_refused(done, "No space left on device")
+
+
+BAR = "from tfmds.common import progress; [None for _ in progress.bar(range(3))]"
+# As a job starts its steps.
+STEP = (
+    "from pipelines.reproduction import runner;"
+    " runner.execute(['tests.common.progress_program'])"
+)
+
+
+def on_a_terminal(does: str, columns: int) -> str:
+    """What a program that does this writes to a standard error that is a terminal."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(does=does)], stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while data := os.read(ours, 65536):
+            said += data
+    except OSError:
+        # The other end was closed.
+        pass
+    finally:
+        os.close(ours)
+    assert program.wait() == 0
+    return said.decode()
+
+
+@pytest.mark.parametrize(("does", "columns"), [(BAR, 80), (BAR, 0), (STEP, 80)])
+def test_a_bar_is_shown_on_a_terminal(does, columns):
+    said = on_a_terminal(does, columns)
+    assert "100%" in said
+    assert "3/3" in said
+
+
+@pytest.mark.parametrize("does", [BAR, STEP])
+def test_no_bar_is_written_to_a_file(does):
+    assert ended(does).stderr == ""

@@ -155,6 +155,11 @@ def foreign_flags() -> list[str]:
     return _foreign_flags
 
 
+def terminal() -> int:
+    """File descriptor of what standard error was when the program was started."""
+    return _terminal
+
+
 def command(program: str, *words: object) -> str:
     """A command that can be pasted into a shell."""
     return shlex.join(["python", "-m", program, *map(str, words)])
@@ -171,7 +176,8 @@ def _drop_greetings() -> Callable[[], None]:
     They are written by C++ code and by worker processes, so the file descriptor is
     the only place where they can be caught. Returns what undoes it.
     """
-    terminal = os.dup(2)
+    global _terminal
+    terminal = _terminal = os.dup(2)
     source, sink = os.pipe()
     os.dup2(sink, 2)
     os.close(sink)
@@ -192,8 +198,10 @@ def _drop_greetings() -> Callable[[], None]:
     thread.start()
 
     def restore() -> None:
+        global _terminal
         sys.stderr.flush()
         os.dup2(terminal, 2)
+        _terminal = 2
         # Child processes may hold the pipe open a little longer.
         thread.join(timeout=1)
 
@@ -201,4 +209,5 @@ def _drop_greetings() -> Callable[[], None]:
     return restore
 
 
+_terminal = 2
 _restore_terminal: Callable[[], None] = sys.stderr.flush

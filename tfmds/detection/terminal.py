@@ -4,10 +4,8 @@ import json
 import sys
 from typing import Any
 
-from tqdm import tqdm
-
 from tfmds import spec
-from tfmds.common import csv_files
+from tfmds.common import csv_files, progress
 from tfmds.detection import judgement_json, results
 from tfmds.evaluation import scores
 from tfmds.judgement.judgement import VideoJudgement
@@ -38,10 +36,9 @@ class Terminal:
             self._csv.header()
         elif form == TABLE:
             print(_HEADER, flush=True)
-        self._bar = tqdm(
+        self._bar = progress.bar(
             total=None if self._is_alone else num_videos,
             unit="s" if self._is_alone else "video",
-            disable=None,
             leave=not self._is_alone,
         )
 
@@ -63,16 +60,17 @@ class Terminal:
 
     def show(self, judgement: VideoJudgement) -> None:
         """Prints the line of a video."""
-        with tqdm.external_write_mode():
-            if self._form == CSV:
-                self._csv.row(results.row(judgement_json.write(judgement)))
-            elif self._form == JSON:
-                print(json.dumps(judgement_json.write(judgement)))
-            else:
-                print(_row(judgement))
-            sys.stdout.flush()
+        self._bar.clear()
+        if self._form == CSV:
+            self._csv.row(results.row(judgement_json.write(judgement)))
+        elif self._form == JSON:
+            print(json.dumps(judgement_json.write(judgement)))
+        else:
+            print(_row(judgement))
+        sys.stdout.flush()
         if not self._is_alone:
             self._bar.update()
+        self._bar.refresh()
 
 
 _HEADER = f"{'verdict':12} {'score':>7} {'threshold':>9} {'seconds':>11}  video"

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 from keras import ops
-from tqdm import tqdm
 
+from tfmds.common import progress
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline
 from tfmds.data.config import BatchConfig
@@ -59,7 +59,9 @@ def training_batches(
         BatchConfig(tracks=BATCH_SIZE),
         seed=0,
     )
-    for batch in tqdm(batches.take(num_batches), total=num_batches, unit="batch"):
+    for batch in progress.bar(
+        batches.take(num_batches), total=num_batches, unit="batch"
+    ):
         yield batch["frames"].numpy()
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmds.common import progress
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, lags
 from tfmds.evaluation import alignment, course, lag_evidence, scores
@@ -201,6 +202,7 @@ def _ask(
         )
         return track["video_id"], track["track"], *found
 
-    for record in input_pipeline.read_records(shards):
+    records = input_pipeline.read_records(shards)
+    for record in progress.bar(records, unit="record", leave=False):
         video_id, track, *found = (x.numpy() for x in ask(record))
         yield (video_id.decode(), int(track)), found

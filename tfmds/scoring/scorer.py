@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from etils import epath
-from tqdm import tqdm
 
 from tfmds import spec
+from tfmds.common import progress
 from tfmds.common.errors import InputError
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
@@ -61,7 +61,7 @@ def score_chunks(
     """
     names = (*_COLUMNS, "distance", *heads)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    with tqdm(total=total, unit="chunk", disable=total is None) as bar:
+    with progress.bar(total=total, unit="chunk", hidden=total is None) as bar:
         for batch in dataset:
             outputs = predict(batch["frames"], batch["mfcc"])
             batch["distance"] = outputs["distance"]

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from tfmds.common import progress
 from tfmds.common.errors import InputError
 from tfmds.evaluation import scores
 from tfmds.models import checkpoints
@@ -123,12 +124,12 @@ class Loop:
         # Losses that were not looked at yet: a GPU need not wait for each.
         pending: dict[int, dict[str, tf.Tensor]] = {}
         one_class = 0
-        with tqdm(
+        with progress.bar(
             total=self.steps_per_epoch,
             initial=self.state.step - epoch * self.steps_per_epoch,
             desc=f"epoch {epoch + 1}/{self.epochs}",
             unit="step",
-            disable=not self.is_chief,
+            hidden=not self.is_chief,
         ) as bar:
             for step in range(self.state.step + 1, end + 1):
                 with self.board.step(step):
