@@ -47,7 +47,11 @@ def main(config: DetectConfig) -> int:
     outcomes = {path: before[path] for path in paths if path in before}
     todo = [path for path in paths if path not in outcomes]
     if outcomes:
-        print(f"{len(outcomes)} of {len(paths)} are done already", file=sys.stderr)
+        print(
+            f"{len(outcomes)} of {len(paths)} are done already and not printed again;"
+            f" they stand in {config.output_dir}, and the exit code is of all",
+            file=sys.stderr,
+        )
     report = None
     if config.report:
         # The templates and charts start slowly: bad input is told without them.

@@ -66,6 +66,20 @@ def test_what_is_set_for_keras_elsewhere_changes_nothing(tmp_path, monkeypatch):
     assert done.stdout == "tensorflow float32 1e-07 channels_last\n"
 
 
+@pytest.mark.parametrize("lines", [0, 1])
+def test_help_of_which_the_first_lines_are_read_ends_quietly(lines):
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tests.common.progress_program", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    for _ in range(lines):
+        program.stdout.readline()
+    program.stdout.close()
+    assert program.stderr.read() == b""
+    assert program.wait() == 0
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is full")
 def test_no_room_is_told_in_a_sentence():
     done = ended("open('/dev/full', 'w', buffering=1).write('a line\\n')")

@@ -90,8 +90,10 @@ def run(
         except InputError as e:
             print(f"error: {e}", file=sys.stderr)
             sys.exit(INPUT_ERROR)
-        except SystemExit:
-            # absl ends with 1 after --help, which for some programs has a meaning.
+        except (SystemExit, BrokenPipeError):
+            # absl ends with 1 after --help, which for some programs has a meaning; and
+            # who reads the first lines of it reads no more.
+            _let_output_go()
             sys.exit(0)
         return argv
 
@@ -116,14 +118,22 @@ def _tell(error: Exception) -> int:
     elif isinstance(error, OSError) and error.errno in _NO_ROOM:
         text = f"{error.filename or 'the output'}: {error.strerror}"
     elif isinstance(error, BrokenPipeError) and _output_is_closed():
-        # Nor could Python write what is left of it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_output_go()
         text = "whoever read the output closed it"
     else:
         traceback.print_exception(error)
         return CRASH
     print(f"error: {text}", file=sys.stderr)
     return INPUT_ERROR
+
+
+def _let_output_go() -> None:
+    """Writes what is left of the output where somebody still reads it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nor could Python write it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _output_is_closed() -> bool:
