@@ -12,7 +12,7 @@ from tfmds.common.errors import InputError
 from tfmds.data import decode, input_pipeline
 from tfmds.evaluation import thresholds
 from tfmds.exporting import export_info, loading, saved_model
-from tfmds.models import checkpoints
+from tfmds.models import checkpoints, run_config
 from tfmds.spec import ViewConfig
 
 
@@ -199,3 +199,25 @@ def test_other_formats_answer_the_same(run_dir, export_dir, threshold_file, tmp_
         np.testing.assert_allclose(distance, expected["distance"], atol=1e-4)
     with pytest.raises(InputError, match="for other runtimes"):
         loading.load(path)
+
+
+@pytest.mark.parametrize("trained", [{"visual": 1.0, "audio": 0.0}, {}])
+def test_heads_that_were_never_trained_do_not_answer(
+    run_dir, threshold_file, tmp_path, trained
+):
+    recipe = {f"{s}_weight": trained.get(s, 0.0) for s in ("visual", "audio")}
+    recipe["contrastive_weight"] = 1.0
+    shutil.copytree(run_dir, tmp_path / "run")
+    run_config.write(
+        tmp_path / "run", {**run_config.of_run(tmp_path / "run"), "recipe": recipe}
+    )
+    saved_model.export(tmp_path / "run", threshold_file, tmp_path / "first")
+    # An export is written anew without what it does not keep.
+    saved_model.export(tmp_path / "first", threshold_file, tmp_path / "second")
+    batch = {name: tf.constant(value) for name, value in chunks(2).items()}
+    expected = loading.load(tmp_path / "first").signatures["serving_default"](**batch)
+    got = loading.load(tmp_path / "second").signatures["serving_default"](**batch)
+    heads = {f"{s}_fake_probability" for s, weight in trained.items() if weight}
+    assert set(got) == set(expected) == {"distance", *heads}
+    for name, value in got.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5)

@@ -15,7 +15,7 @@ from tfmds.models import checkpoints, run_config
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.folding import fold_batch_norm
 from tfmds.models.two_stream import two_stream
-from tfmds.spec import ChunkSpec
+from tfmds.spec import STREAMS, ChunkSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,8 @@ class NetworkInfo:
       spec: Chunk spec it was trained with.
       config: The network.
       heads: By stream, by whose truth its head was trained, as `ExportInfo.heads`.
+      knows_heads: Whether it says which heads were trained; imported networks, and
+        exports of earlier versions, do not.
       judged_by: Score by which its best checkpoint was chosen, or that of the export's
         threshold.
       trains_distance: Whether it learned the distance of mouth and voice, and not heads
@@ -40,9 +42,15 @@ class NetworkInfo:
     spec: ChunkSpec
     config: TwoStreamConfig
     heads: Mapping[str, str]
+    knows_heads: bool
     judged_by: str
     trains_distance: bool = True
     threshold: Threshold | None = None
+
+    @property
+    def answering_heads(self) -> tuple[str, ...]:
+        """Streams whose heads may say something: not those that never learned."""
+        return tuple(s for s in STREAMS if not self.knows_heads or s in self.heads)
 
 
 def describe(name: os.PathLike | str | None) -> NetworkInfo:
@@ -64,6 +72,7 @@ def describe(name: os.PathLike | str | None) -> NetworkInfo:
             info.spec,
             TwoStreamConfig(**about["model"]),
             info.heads,
+            export_info.HEADS in about,
             info.threshold.score,
             threshold=info.threshold,
         )
@@ -79,6 +88,7 @@ def describe(name: os.PathLike | str | None) -> NetworkInfo:
         spec,
         config,
         run_config.trained_heads(name),
+        run_config.knows_heads(name),
         run_config.judged_by(name),
         run_config.trains_distance(name),
     )
@@ -105,11 +115,18 @@ def load(
     module = load_module(known.path)
     saved = module.signatures["serving_default"].variables
     values = {variable.name.split(":")[0]: variable for variable in saved}
-    if set(values) != {variable.path for variable in model.variables}:
+    # What is not answered is not kept.
+    silent = tuple(f"{s}_head" for s in STREAMS if s not in known.answering_heads)
+    kept = [v for v in model.variables if v.path in values or not _is_of(v, silent)]
+    if set(values) != {variable.path for variable in kept}:
         raise InputError(
             f"{known.path}: its network has other weights than this version of tfmds"
             " would give it; export it from its run"
         )
-    for variable in model.variables:
+    for variable in kept:
         variable.assign(values[variable.path].numpy())
     return model, known
+
+
+def _is_of(variable: keras.Variable, layers: tuple[str, ...]) -> bool:
+    return bool(layers) and variable.path.startswith(layers)

@@ -8,10 +8,9 @@ from etils import epath
 
 from tfmds.common.errors import InputError
 from tfmds.exporting import export_info
+from tfmds.exporting.networks import NetworkInfo
 from tfmds.exporting.signatures import answers
-from tfmds.models.config import TwoStreamConfig
 from tfmds.models.two_stream import with_embeddings
-from tfmds.spec import ChunkSpec
 
 # Packages that write a format, and the extra of setup.cfg that brings them.
 _NEEDS = {"onnx": ("tf2onnx", "onnx")}
@@ -40,22 +39,20 @@ def check(export_format: str) -> None:
 
 
 def write(
-    model: keras.Model,
-    config: TwoStreamConfig,
-    spec: ChunkSpec,
-    export_format: str,
-    folder: epath.Path,
+    model: keras.Model, known: NetworkInfo, export_format: str, folder: epath.Path
 ) -> None:
     """Writes the network alone in a format of another runtime."""
-    size = config.image_size
+    spec, size = known.spec, known.config.image_size
     frames = keras.Input((spec.num_frames, size, size, 3), dtype="uint8", name="frames")
     mfcc = keras.Input((spec.num_coefficients, spec.num_mfcc_frames), name="mfcc")
     inputs = {"frames": keras.ops.cast(frames, "float32"), "mfcc": mfcc}
     outputs = with_embeddings(model)(inputs)
     # Whoever compares mouths with their voice at other lags needs both apart.
     embeddings = {n: outputs[n] for n in ("visual_embedding", "audio_embedding")}
+    answered = answers(outputs, known.answering_heads)
     network = keras.Model(
-        {"frames": frames, "mfcc": mfcc}, {**answers(outputs), **embeddings}
+        {"frames": frames, "mfcc": mfcc},
+        {**answered, **embeddings},
     )
     # Keras writes only what was called once.
     network({name: np.zeros((1, *x.shape[1:])) for name, x in network.input.items()})

@@ -16,8 +16,8 @@ from tfmds.data import records
 from tfmds.data.manifest import Video
 from tfmds.evaluation import thresholds
 from tfmds.exporting import export_info, light_form, networks, other_formats
+from tfmds.exporting.networks import NetworkInfo
 from tfmds.exporting.signatures import Detector
-from tfmds.models.config import TwoStreamConfig
 from tfmds.spec import FORMAT_VERSION, ChunkSpec
 
 
@@ -73,7 +73,7 @@ def export(
             "model": config.to_json(),
             "model_id": model_id,
             "threshold": threshold.to_json(),
-            export_info.HEADS: dict(known.heads),
+            **({export_info.HEADS: dict(known.heads)} if known.knows_heads else {}),
             **({export_info.LAGS: export_info.LAG_GRID} if spec.has_lags else {}),
         },
         indent=2,
@@ -85,12 +85,12 @@ def export(
     if export_format == "saved_model":
         final = output_dir / str(export_info.newest_version(output_dir) + 1)
         with files.making_folder(final) as folder:
-            _save(model, config, spec, about, folder)
+            _save(model, known, about, folder)
             light_form.write(model, model_id, folder)
     else:
         final = output_dir
         with files.making_folder(final) as folder:
-            other_formats.write(model, config, spec, export_format, folder)
+            other_formats.write(model, known, export_format, folder)
             (folder / export_info.INFO_FILE).write_text(about)
     return final
 
@@ -110,14 +110,10 @@ def _check_ours(output_dir: epath.Path) -> None:
 
 
 def _save(
-    model: keras.Model,
-    config: TwoStreamConfig,
-    spec: ChunkSpec,
-    about: str,
-    folder: epath.Path,
+    model: keras.Model, known: NetworkInfo, about: str, folder: epath.Path
 ) -> None:
-    view = config.view
-    module = Detector(model, spec, view, about)
+    spec = known.spec
+    module = Detector(model, spec, known.config.view, about, known.answering_heads)
     with tempfile.TemporaryDirectory() as assets:
         asset = os.path.join(assets, export_info.INFO_FILE)
         with open(asset, "w") as f:

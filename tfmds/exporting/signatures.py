@@ -1,6 +1,6 @@
 """The functions of an exported SavedModel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
@@ -9,16 +9,21 @@ import tensorflow as tf
 from tfmds.data import decode, input_pipeline, lags
 from tfmds.exporting import export_info
 from tfmds.models.two_stream import fake_probability, single_streams
-from tfmds.spec import STREAMS, ChunkSpec, ViewConfig
+from tfmds.spec import ChunkSpec, ViewConfig
 
 
-def answers(outputs: dict[str, Any]) -> dict[str, Any]:
-    """The network's outputs as an export gives them."""
+def answers(outputs: dict[str, Any], heads: Collection[str]) -> dict[str, Any]:
+    """The network's outputs as an export gives them.
+
+    Args:
+      outputs: Of the network.
+      heads: Streams whose heads answer.
+    """
     return {
         "distance": outputs["distance"],
         **{
             f"{stream}_fake_probability": fake_probability(outputs[f"{stream}_logits"])
-            for stream in STREAMS
+            for stream in heads
         },
     }
 
@@ -32,9 +37,15 @@ class Detector(tf.Module):
     """The functions of an export, by name in `functions`."""
 
     def __init__(
-        self, model: keras.Model, spec: ChunkSpec, view: ViewConfig, about: str
+        self,
+        model: keras.Model,
+        spec: ChunkSpec,
+        view: ViewConfig,
+        about: str,
+        heads: Collection[str],
     ):
         super().__init__()
+        self._heads = tuple(heads)
         self._model = model
         self._spec = spec
         self._view = view
@@ -71,7 +82,8 @@ class Detector(tf.Module):
         mfcc = tf.ensure_shape(
             mfcc, [None, spec.num_coefficients, spec.num_mfcc_frames]
         )
-        return answers(self._model({"frames": frames, "mfcc": mfcc}, training=False))
+        outputs = self._model({"frames": frames, "mfcc": mfcc}, training=False)
+        return answers(outputs, self._heads)
 
     def _score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         # A track has any number of chunks: one ragged row per example.

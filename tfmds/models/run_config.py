@@ -53,6 +53,11 @@ def trained_heads(workdir: os.PathLike | str) -> dict[str, str]:
     return {s: labels for s in STREAMS if recipe.get(f"{s}_weight")}
 
 
+def knows_heads(workdir: os.PathLike | str) -> bool:
+    """Whether a run says which heads it trained; an imported network does not."""
+    return bool(of_run(workdir).get("recipe"))
+
+
 def trains_distance(workdir: os.PathLike | str) -> bool:
     """Whether a run learned how far mouth and voice are apart, and not heads alone.
 
