@@ -76,6 +76,8 @@ def main(config: BuildManifestConfig) -> None:
         print(f"{len(videos)} videos would be in {config.output}; nothing was written")
     else:
         print(f"{len(videos)} videos in {config.output}")
+        words = f"--manifest={config.output}", "--output_dir=DATA", "--name=NAME"
+        print(f"Next: {app.command('pipelines.preprocess', *words)}")
 
 
 if __name__ == "__main__":

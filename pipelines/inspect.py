@@ -62,6 +62,8 @@ def main(config: InspectConfig) -> None:
     faces = audit.sample_faces(data_set.path, config.faces)
     files.write_text(page, audit.page(rows, faces, provenance))
     print(f"Faces to look at are in {page}")
+    words = f"--data_dir={config.data_dir}", "--workdir=RUN"
+    print(f"Next: {app.command('tfmds.train', '--flagfile=robust.flags', *words)}")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,12 @@ def main(config: PreprocessConfig, preprocessing: PreprocessingConfig) -> None:
             f"{config.output_dir}: none of the {len(rows)} videos can be used, for"
             " the reasons above"
         )
-    print(f"The data set is in {config.output_dir}")
+    print(
+        f"The data set is in {config.output_dir}, its face crops of {config.crop_size}"
+        " pixels"
+    )
+    next_step = app.command("pipelines.inspect", f"--data_dir={config.output_dir}")
+    print(f"Next: {next_step}")
 
 
 def flags_of_beam(words: list[str]) -> list[str]:

@@ -29,7 +29,10 @@ ROOMS = {
         *("exporting", "reporting", "preprocessing", "data"),
         *("evaluation", "judgement"),
     ],
-    "training": ["scoring", "reporting", "models", "data", "evaluation"],
+    "training": [
+        *("exporting", "scoring", "reporting"),
+        *("models", "data", "evaluation"),
+    ],
     "serving": ["detection", "exporting", "reporting"],
 }
 # Known faults, as room and room above or beside it; this list may only shrink.

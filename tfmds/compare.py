@@ -14,7 +14,7 @@ A verdict is that of the equal error rate of each detector on these videos, or o
 
 from tfmds.common import app
 from tfmds.common.errors import InputError
-from tfmds.evaluation import comparison, score_pairs
+from tfmds.evaluation import comparison, score_pairs, scores
 from tfmds.evaluation.config import CompareConfig
 from tfmds.reporting import tables
 
@@ -27,8 +27,9 @@ def main(config: CompareConfig) -> None:
             f"expected two score files, got {len(paths)}:"
             " python -m tfmds.compare A/scores.csv B/scores.csv --output_dir=DIR"
         )
-    judged_by = config.score[0], config.score[-1]
-    chosen = score_pairs.read_thresholds(config.thresholds or (), judged_by)
+    chosen = score_pairs.read_thresholds(config.thresholds or (), config.score or ())
+    found = config.score or [one.score for one in chosen] or [scores.MDS]
+    judged_by = found[0], found[-1]
     first, second, notes = score_pairs.read(*paths)
     result = comparison.compare(
         *score_pairs.completed((first, second), chosen, paths),

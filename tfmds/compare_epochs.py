@@ -49,9 +49,11 @@ def main(config: CompareEpochsConfig) -> None:
             "seed": config.seed,
         },
     )
-    rows = [("epoch", "AUC")]
-    rows += [(str(epoch), str(result.auc(epoch))) for epoch in result.by_epoch]
-    print("\n".join([result.summary, "", *tables.align(rows)]))
+    print(result.summary)
+    if result.best is not None:
+        rows = [("epoch", "AUC")]
+        rows += [(str(epoch), str(result.auc(epoch))) for epoch in result.by_epoch]
+        print("\n".join(["", *tables.align(rows)]))
     print(f"written: {', '.join(map(str, written))}")
 
 

@@ -84,6 +84,9 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     for note in (*said, *threshold.notes, *why_none, *notes):
         print(f"note: {note}")
     print(f"written: {written}")
+    if source.model:
+        words = f"--model={source.model}", f"--threshold={written}"
+        print(f"Next: {app.command('tfmds.export', *words, '--output_dir=EXPORT')}")
 
 
 if __name__ == "__main__":

@@ -154,10 +154,12 @@ class ChunkSpec:
             if value != getattr(other, name)
         ]
         if differing:
+            crops = self.crop_size != other.crop_size
+            flag = f" (--crop_size={self.crop_size})" if crops else ""
             raise InputError(
                 f"{mine} and {others} were made with different chunk specs:"
                 f" {'; '.join(differing)}. Preprocess the videos again with the spec"
-                " of the model, or train a model on this data set."
+                f" of the model{flag}, or train a model on this data set."
             )
 
 

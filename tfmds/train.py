@@ -53,7 +53,7 @@ def main(
     run: RunConfig,
 ) -> None:
     """Flags to configuration to one call."""
-    from tfmds.training.loop import WorkerLost, compared_by
+    from tfmds.training.loop import FEW_VIDEOS, WorkerLost, compared_by
     from tfmds.training.run import train
 
     try:
@@ -81,8 +81,16 @@ def main(
     if not state.metrics:
         print(f"Curves: {curves}")
         return
+    if state.epoch >= training.epochs:
+        print("A higher --epochs trains it longer.")
     by, _ = compared_by(state.metrics, training)
-    print(f"Best checkpoint: step {state.best_step}, chosen by {by}. Curves: {curves}")
+    count = round(state.metrics.get("validation/videos", 0))
+    chance = ", so few that chance may have chosen" if count < FEW_VIDEOS else ""
+    of = f" ({count} validation videos{chance})" if count else ""
+    print(f"Best checkpoint: step {state.best_step}, chosen by {by}{of}.")
+    words = f"--model={config.workdir}", f"--data_dir={config.data_dir}"
+    print(f"Curves: {curves}")
+    print(f"Next: {app.command('tfmds.select_threshold', *words, '--output_dir=DIR')}")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,9 @@ def read(input_dir: epath.Path) -> Listing:
         found.notes.append(
             f"no {_METADATA} tells the originals of the fakes here: groups are not"
             " known, so intervals and splits are by video, and a fake may be in"
-            " another split than its original"
+            " another split than its original. Put the videos of a person into one"
+            " folder of real/ and of fake/ (real/anna/1.mp4, fake/anna/1.mp4), or fill"
+            " the column group of the manifest (docs/data_sets.md)"
         )
     found.videos = listing_lib.with_unique_ids(videos)
     return found

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tfmds.models.config import TwoStreamConfig
-from tfmds.models.folding import fold_batch_norm
+from tfmds.models.folding import fold_batch_norm, unfold_batch_norm
 from tfmds.models.two_stream import two_stream
 
 
@@ -66,3 +66,30 @@ def test_the_trained_network_is_not_changed():
     fold_batch_norm(model)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"keep_time": True, "unit_embeddings": True}], ids=str
+)
+def test_unfolded_it_answers_the_same_in_use_and_in_training(config):
+    folded = fold_batch_norm(trained(**config))
+    model = two_stream(
+        TwoStreamConfig(width=0.0625, image_size=32, dropout=0, **config)
+    )
+    rng = np.random.default_rng(2)
+    batch = {
+        "frames": rng.integers(0, 256, (4, 30, 32, 32, 3)).astype(np.float32),
+        "mfcc": rng.normal(size=(4, 13, 99)).astype(np.float32),
+    }
+    unfold_batch_norm(folded, model, [batch])
+    assert norms(model)
+    expected = folded(batch, training=False)
+    for training in (False, True):
+        got = model(batch, training=training)
+        for name in ("distance", "visual_logits", "audio_logits"):
+            value = np.asarray(expected[name])
+            scale = np.abs(value).max()
+            # Of the heads each chunk is normalized by its batch, as any is in training.
+            if training and name != "distance":
+                continue
+            np.testing.assert_allclose(got[name] / scale, value / scale, atol=1e-3)

@@ -230,13 +230,16 @@ def compare(
     bootstrap = Bootstrap.draw(num_groups, num_draws, seed)
     draws = [_draw_auc(sample, bootstrap) for sample in samples]
     aucs = [float(metrics.auc(rank(sample))) for sample in samples]
-    origin = "given"
+    origin = "--thresholds"
     if levels is None:
         levels = (
             criteria.equal_error_rate(values[0][~fake], values[0][fake]),
             criteria.equal_error_rate(values[1][~fake], values[1][fake]),
         )
-        origin = "the equal error rate of each on these videos"
+        origin = (
+            "the equal error rate of each on these very videos, not what an evaluation"
+            " judged them by: --thresholds=A.json,B.json takes that"
+        )
     left_out = len(all_ids) - len(a)
     auc = (
         bootstraps.estimate(aucs[0], draws[0], num_groups),

@@ -121,17 +121,18 @@ class CompareConfig(ResultConfig):
     split: str = setting(
         "test", "Split to compare on.", choices=(*spec.SPLITS, evaluation.ALL)
     )
-    score: tuple[str, ...] = setting(
-        (scores.MDS,),
+    score: tuple[str, ...] | None = setting(
+        None,
         f"Which score of the files, one of {', '.join(scores.SCORES)}; two where they"
-        " differ. The fused one needs --thresholds.",
+        " differ. Without it those that --thresholds are of, else mds.",
     )
     thresholds: tuple[str, ...] | None = setting(
         None, "Two threshold.json, of the first and of the second file."
     )
 
     def __post_init__(self) -> None:
-        score_pairs.check_scores(self.score)
+        if self.score:
+            score_pairs.check_scores(self.score)
         if self.thresholds and len(self.thresholds) != 2:
             raise InputError(
                 f"--thresholds names {len(self.thresholds)} files, expected two:"

@@ -61,10 +61,11 @@ class Epochs:
         best, enough = self.best, self.enough
         if best is None or enough is None:
             reason = self.auc(next(iter(self.by_epoch))).reason
-            return f"no AUC on the {self.split} split ({reason})"
+            return f"no AUC of any epoch on the {self.split} split: {reason}"
+        of = self.by_epoch[best]
         first = (
-            f"the AUC on the {self.split} split is highest after epoch {best}:"
-            f" {self.auc(best)}"
+            f"the AUC on {len(of.sample.score)} {self.split} videos of {of.groups}"
+            f" groups is highest after epoch {best}: {self.auc(best)}"
         )
         if enough == best:
             return f"{first}; no earlier epoch comes near it"

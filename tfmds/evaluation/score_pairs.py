@@ -46,16 +46,21 @@ def check_scores(names: Sequence[str]) -> None:
 
 
 def read_thresholds(
-    paths: Sequence[str], judged_by: tuple[str, str]
+    paths: Sequence[str], judged_by: Sequence[str]
 ) -> list[thresholds.Threshold]:
     """The thresholds of two tables, none where no files are named.
+
+    Args:
+      paths: Their files.
+      judged_by: The scores that the user names, one for both or two, or none.
 
     Raises:
       InputError: One cannot be read, or is one of another score.
     """
     found = [thresholds.read(path) for path in paths]
-    for threshold, score in zip(found, judged_by, strict=False):
-        threshold.check_score(score)
+    if judged_by:
+        for threshold, score in zip(found, (judged_by[0], judged_by[-1]), strict=False):
+            threshold.check_score(score)
     return found
 
 

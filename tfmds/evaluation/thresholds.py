@@ -263,8 +263,9 @@ def select(
     if not len(real) or not len(fake):
         raise InputError(
             f"{where}: the {split} split has {len(real)} real and {len(fake)} fake"
-            " videos with a score; a threshold needs both. Choose another split or"
-            " score more videos."
+            " videos with a score; a threshold needs both. Choose another split, score"
+            " more videos, or let real mouths with other voices stand in for fakes"
+            " (--mismatches, with --model)."
         )
     choose = criteria.CRITERIA[criterion]
     value = choose(real, fake, **options)

@@ -4,12 +4,14 @@ In use a batch norm multiplies and adds constants, which the weights of a neighb
 layer can hold (Jacob et al. 2018, section 3.2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
+
+from tfmds.models.batch_norm import moments
 
 _LINEAR = (layers.Conv2D, layers.Conv3D, layers.Dense)
 # What does nothing outside of training.
@@ -56,6 +58,59 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
             weights = _scaled_inputs(weights, *_constants(behind[layer.name]))
         layer.set_weights(weights)
     return folded
+
+
+def unfold_batch_norm(
+    folded: keras.Model, model: keras.Model, batches: Iterable[Mapping[str, Any]]
+) -> None:
+    """Gives a network with batch norms the function of one where they are folded.
+
+    Their statistics are those of some batches, so that the function is the same in
+    training, where a batch has its own.
+
+    Args:
+      folded: What `fold_batch_norm` made of such a network.
+      model: The network; its weights are set.
+      batches: Inputs of the network.
+    """
+    before = _folded_into_layer_before(model)
+    behind = _folded_into_layer_behind(model, taken=before)
+    norms = [*before.values(), *behind.values()]
+    names = {norm.name for norm in norms}
+    for layer in model.layers:
+        if not layer.weights or layer.name in names:
+            continue
+        weights = folded.get_layer(layer.name).get_weights()
+        if norm := before.get(layer.name):
+            kernel, shift = weights
+            weights = [kernel, np.zeros_like(shift)][: len(layer.weights)]
+            _set(norm, shift, np.zeros_like(shift), np.ones_like(shift))
+        layer.set_weights(weights)
+    for norm in behind.values():
+        zeros = np.zeros(norm.input.shape[-1], np.float32)
+        _set(norm, zeros, zeros, zeros + 1)
+    inputs = keras.Model(model.input, [norm.input for norm in norms])
+    found = [
+        [[np.ravel(x) for x in moments(x)] for x in inputs(batch, training=False)]
+        for batch in batches
+    ]
+    for at, norm in enumerate(norms):
+        means, variances = zip(*(of_batch[at] for of_batch in found), strict=True)
+        mean = np.mean(means, axis=0)
+        # Within the batches and between them.
+        variance = np.mean(variances, axis=0) + np.var(means, axis=0)
+        shift = np.asarray(norm.beta)
+        _set(norm, shift, mean, variance)
+
+
+def _set(
+    norm: layers.BatchNormalization,
+    shift: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+) -> None:
+    """Makes a batch norm of these statistics add `shift`, and nothing else."""
+    norm.set_weights([np.sqrt(variance + norm.epsilon), shift + mean, mean, variance])
 
 
 def _folded_into_layer_before(model: keras.Model) -> dict[str, layers.Layer]:

@@ -83,7 +83,11 @@ _NUM_PRINTED = 10
 
 def comparison(result: Comparison) -> str:
     """The comparison for the terminal: the sentence, and where verdicts differ."""
-    lines = [result.summary]
+    called = " and ".join(
+        f"from {level:.4g} by {name}"
+        for level, name in zip(result.levels, result.names, strict=True)
+    )
+    lines = [result.summary, f"Called fake {called} ({result.level_origin})."]
     disagreed = result.disagreed
     if len(disagreed):
         lines += ["", f"Different verdicts on {len(disagreed)} videos:"]

@@ -25,7 +25,9 @@ STREAM_LABELS = (OWN, VIDEO)
 class TrainingConfig:
     """How to train; the defaults are the paper's."""
 
-    epochs: int = setting(50, "Passes over the training split.")
+    epochs: int = setting(
+        50, "Passes over the training split; a higher number trains a run longer."
+    )
     steps_per_epoch: int = setting(
         0, "Batches of an epoch; 0 for as many as the chunks fill."
     )
@@ -107,6 +109,11 @@ class TrainingConfig:
         "Number type of the computation; the mixed ones need a GPU or a processor that"
         " calculates in them.",
         choices=PRECISIONS,
+    )
+    start_from: str = setting(
+        "",
+        "Begin with the weights of this model, of the same network: a run of"
+        " tfmds.train, an export, or starter, the model of the package.",
     )
     seed: int = setting(0, "Seed of weights, order and augmentation.")
 

@@ -22,6 +22,8 @@ from tfmds.training.validation import Validation, write_scores
 
 # Figures of so many steps are fetched together.
 _STEPS_AT_ONCE = 20
+# An AUC of fewer validation videos may be chance.
+FEW_VIDEOS = 20
 
 # The batches of an epoch, counted from 0, from one of its steps on.
 Batches = Callable[[int, int], Iterator[Any]]

@@ -24,7 +24,7 @@ from tfmds.models.two_stream import (
     two_stream,
     with_pairwise_distance,
 )
-from tfmds.training import board, step, strategies, stream_labels
+from tfmds.training import board, starting, step, strategies, stream_labels
 from tfmds.training.config import RunConfig, TrainingConfig
 from tfmds.training.loop import Loop
 from tfmds.training.validation import Validation
@@ -71,6 +71,8 @@ def train(
         for row in data_set.videos()
         if row.offset_seconds is not None
     }
+    if recipe.start_from:
+        starting.check(recipe.start_from, model_config, data_set.spec)
     config = {
         "model": model_config.to_json(),
         "spec": data_set.spec.to_json(),
@@ -96,6 +98,12 @@ def train(
         state = checkpoints.latest_state(workdir) or checkpoints.State()
         if state.step:
             checkpoints.restore(workdir, model, state)
+        elif recipe.start_from:
+            some = input_pipeline.scoring_dataset(
+                data_set.shard_files("train"), data_set.spec, model_config.view, 8
+            )
+            inputs = ({n: b[n] for n in ("frames", "mfcc")} for b in some.take(8))
+            starting.load_weights(model, recipe.start_from, inputs)
         step.place_dropout(model, state.step)
 
         view = model_config.view
@@ -127,7 +135,14 @@ def train(
             recipe.best_by,
             recipe.trained_heads,
         )
-        if is_chief and (why := validation.without_auc):
+        why = validation.without_auc if is_chief else ""
+        if why and validation.tells_aligned:
+            print(
+                f"note: {why}: checkpoints are compared by the AUC of its aligned"
+                " scores against those of the same mouths with the next video's voice",
+                flush=True,
+            )
+        elif why:
             instead = (
                 "checkpoints are compared by the AUC of mismatched voices where it has"
                 " real videos, else by the training loss"
@@ -200,6 +215,10 @@ def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -
         if is_chief:
             run_config.write(workdir, config)
         return
+    begun = saved.get("recipe", {})
+    longer = begun.get("epochs", 0) < config["recipe"]["epochs"]
+    if longer and "epochs" in begun:
+        saved = {**saved, "recipe": {**begun, "epochs": config["recipe"]["epochs"]}}
     # A run saved before a field was added has that field's default.
     defaults = {
         "model": TwoStreamConfig().to_json(),
@@ -224,8 +243,29 @@ def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -
     if differing:
         raise InputError(
             f"{workdir}: holds a run with another configuration:"
-            f" {'; '.join(differing)}. Use another --workdir, or the same settings"
+            f" {'; '.join(differing)}. Use another --workdir, or the same settings;"
+            " --epochs alone may rise, and another run can begin with the weights of"
+            " this one (--start_from)"
         )
+    if longer and is_chief:
+        run_config.write(workdir, config)
+        print(_longer(workdir, begun, config["recipe"]), flush=True)
+
+
+def _longer(
+    workdir: os.PathLike | str, before: dict[str, Any], now: dict[str, Any]
+) -> str:
+    rate = (
+        "the learning rate follows a cosine over all of them from here, where it fell"
+        f" to zero after {before['epochs']}"
+        if now["schedule"] == "cosine"
+        else "the learning rate is the same"
+    )
+    return (
+        f"{workdir}: is trained for {now['epochs']} epochs, where it was begun for"
+        f" {before['epochs']}. Weights, the optimizer's memory, the order of data and"
+        f" the best checkpoint so far go on; {rate}"
+    )
 
 
 def _check_batch(

@@ -85,6 +85,7 @@ class Result:
         figures = {name: e.value for name, e in self._estimates().items()}
         figures["mismatch_auc"] = self.mismatch_auc
         figures["aligned_auc"] = self.aligned_auc
+        figures["videos"] = len(sample.score)
         for word, mask in (("real", ~sample.fake), ("fake", sample.fake)):
             figures[f"mds_{word}"] = sample.score[mask].mean() if any(mask) else None
         return {
@@ -152,6 +153,12 @@ class Validation:
                 )
         else:
             self._chunks = None
+
+    @property
+    def tells_aligned(self) -> bool:
+        """Whether there is an aligned AUC: two real videos, each with its voice."""
+        reals = [r for r in self._rows if r.chunks and r.video.label == "real"]
+        return self._measure_aligned is not None and len(reals) > 1
 
     @property
     def without_auc(self) -> str:
