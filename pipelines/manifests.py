@@ -126,6 +126,13 @@ def warnings(videos: Sequence[Video], found: Listing) -> list[str]:
     """What a user should know before training on this manifest."""
     lines = list(found.notes)
     labels = {(v.split, v.label) for v in videos}
+    if videos and not any(v.label == "fake" for v in videos):
+        lines.append(
+            "there are no fake videos: robust.flags learns from real ones alone, and"
+            " with --mismatches these stand in for fakes in select_threshold and"
+            " evaluate"
+        )
+        labels |= {(split, "fake") for split in spec.SPLITS}
     for split in spec.SPLITS:
         lacking = [label for label in spec.LABELS if (split, label) not in labels]
         if lacking:

@@ -88,7 +88,9 @@ def main(
     chance = ", so few that chance may have chosen" if count < FEW_VIDEOS else ""
     of = f" ({count} validation videos{chance})" if count else ""
     print(f"Best checkpoint: step {state.best_step}, chosen by {by}{of}.")
-    words = f"--model={config.workdir}", f"--data_dir={config.data_dir}"
+    words = [f"--model={config.workdir}", f"--data_dir={config.data_dir}"]
+    if "validation/auc" not in state.metrics:
+        words.append("--mismatches")
     print(f"Curves: {curves}")
     print(f"Next: {app.command('tfmds.select_threshold', *words, '--output_dir=DIR')}")
 

@@ -68,7 +68,9 @@ def read(input_dir: epath.Path) -> Listing:
     if originals:
         videos = _joined(videos, originals)
         found.notes.append(_told(videos, len(originals)))
-    elif all(v.group == epath.Path(v.path).stem for v in videos):
+    elif any(v.label == "fake" for v in videos) and all(
+        v.group == epath.Path(v.path).stem for v in videos
+    ):
         found.notes.append(
             f"no {_METADATA} tells the originals of the fakes here: groups are not"
             " known, so intervals and splits are by video, and a fake may be in"
