@@ -22,7 +22,7 @@ BATCH = BatchConfig(tracks=2, chunks_per_track=2)
 # A step that moves nothing, by which one sees where a run begins.
 STILL = TrainingConfig(epochs=1, steps_per_epoch=1, learning_rate=0.0, weight_decay=0.0)
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("few_steps")
 
 
 @pytest.fixture(scope="module")
