@@ -8,8 +8,9 @@ import pytest
 from tfmds.common.errors import InputError
 from tfmds.detection import results
 from tfmds.evaluation import score_files, unlabelled_scores
-from tfmds.evaluation.judgement import JudgedChunk, VideoJudgement
 from tfmds.evaluation.thresholds import Threshold
+from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
 
 DISTANCES = {"clips/real/a.mp4": (0.1, 0.3), "clips/fake/b.mp4": (0.8, 0.9, 1.0)}
 
