@@ -5,8 +5,8 @@ r"""Chooses the threshold above which a video is called fake.
 
     python -m tfmds.select_threshold --model=RUN --data_dir=DATA --output_dir=threshold
 
---model is a run or an export, starter the model of the package. Without --score the
-threshold is one of the score that the model was trained by.
+--model is a run or an export, starter the model of the package; without --score the
+threshold is one of the score that it was trained by.
 
 Criteria: `equal_error_rate`, where as large a share of the reals is called fake as of
 the fakes is missed; `midpoint` between the mean scores of reals and of fakes (the
@@ -20,10 +20,11 @@ for each second, lies beside the scores, the levels that make forged stretches o
 are chosen too. Seconds that overlap (--hop=0.2) find the ends of a stretch better and
 take longer to score.
 
-With --score=fused the weights of the scores that are there are fitted first, and stand
-in threshold.json. Where the scores have columns of the heads (visual, audio) and videos
-say which stream was forged, threshold.json says too from where on each head takes its
-stream for forged (docs/streams.md).
+With --score=stretches and --mismatches real videos alone are enough: the fakes are
+their mouths with another's voice for all or a part of the time. With --score=fused the
+weights of the scores that are there are fitted first. Where these have columns of the
+heads (visual, audio) and videos say which stream was forged, threshold.json says too
+from where on each head takes its stream for forged (docs/streams.md).
 """
 
 import dataclasses
@@ -32,7 +33,14 @@ from etils import epath
 
 from tfmds.common import app, files
 from tfmds.common.errors import InputError
-from tfmds.evaluation import fusion, localization, score_files, scores, thresholds
+from tfmds.evaluation import (
+    fusion,
+    localization,
+    score_files,
+    scores,
+    threshold_choice,
+    thresholds,
+)
 from tfmds.evaluation.config import SelectThresholdConfig
 from tfmds.reporting import sentences
 from tfmds.scoring import score_tables
@@ -53,7 +61,7 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     if judged.score == scores.FUSED:
         fused = fusion.fit(videos, config.split, str(path))
         videos = fused.added_to(videos)
-    threshold = thresholds.select(
+    threshold = threshold_choice.select(
         videos,
         config.split,
         config.criterion,
@@ -65,13 +73,12 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
         seed=config.seed,
         where=str(path),
     )
-    heads, why_none = thresholds.select_heads(
+    heads, why_none = threshold_choice.select_heads(
         videos, config.split, seed=config.seed, where=str(path)
     )
-    all_notes = (*config.note, *threshold.notes, *(fused.notes if fused else ()))
-    threshold = dataclasses.replace(
-        threshold, notes=all_notes, fusion=fused, heads=heads
-    )
+    notes_on_it = (*config.note, *threshold.notes, *(fused.notes if fused else ()))
+    more = {"notes": notes_on_it, "fusion": fused, "heads": heads}
+    threshold = dataclasses.replace(threshold, **more)
     in_split = videos.select((videos.split == config.split) & videos.scored)
     if chunks is not None and localization.has_periods(in_split):
         localizer = localization.choose(
@@ -81,9 +88,8 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     written = epath.Path(config.output_dir) / thresholds.FILE
     thresholds.write(written, threshold)
     print(*sentences.thresholds(threshold), sep="\n")
-    for note in (*said, *threshold.notes, *why_none, *notes):
-        print(f"note: {note}")
-    print(f"written: {written}")
+    said = (*said, *threshold.notes, *why_none, *notes)
+    print(*(f"note: {note}" for note in said), f"written: {written}", sep="\n")
     if source.model:
         words = f"--model={source.model}", f"--threshold={written}"
         print(f"Next: {app.command('tfmds.export', *words, '--output_dir=EXPORT')}")

@@ -157,7 +157,7 @@ def test_bad_files_of_other_detectors_are_refused(tmp_path, text, message):
     labels, _ = samples.tables(groups=1)
     (tmp_path / "other.csv").write_text(text)
     with pytest.raises(InputError, match=f"other.csv.*{message}"):
-        score_files.read_foreign(tmp_path / "other.csv", labels, "labels.csv")
+        score_files.read_foreign(tmp_path / "other.csv", labels)
 
 
 def test_a_column_that_pandas_numbers_rows_by_is_no_score(tmp_path):
@@ -167,8 +167,8 @@ def test_a_column_that_pandas_numbers_rows_by_is_no_score(tmp_path):
     for header in (",video,score", "Unnamed: 0,video,score"):
         path.write_text(f"{header}\n0,{name},7\n1,{labels.video_id[1]},8\n")
         assert score_files.is_foreign(path)
-        found, notes = score_files.read_foreign(path, labels, "labels.csv")
-        assert (found.mds[0], found.mds[1], notes) == (7, 8, [])
+        found, matches = score_files.read_foreign(path, labels)
+        assert (found.mds[0], found.mds[1], matches.notes) == (7, 8, [])
     # A column that has another name is not taken for it.
     path.write_text(f"frame,video,score\n0,{name},7\n")
     assert not score_files.is_foreign(path)
@@ -180,9 +180,6 @@ def test_names_with_another_folder_or_ending_are_found(tmp_path):
     path = tmp_path / "other.csv"
     rows = [f"C:\\data\\{name}.wav,{row}\n" for row, name in enumerate(named)]
     path.write_text("video,score\n" + "".join(rows))
-    found, notes = score_files.read_foreign(path, known, "labels.csv")
+    found, matches = score_files.read_foreign(path, known)
     assert found.mds.tolist() == list(range(len(known)))
-    assert notes == [
-        f"names of {path} that are in labels.csv with another folder or ending:"
-        f" {len(known)}"
-    ]
+    assert f"{len(known)} videos were found by their names" in matches.notes[0]

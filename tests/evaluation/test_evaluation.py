@@ -8,7 +8,13 @@ from sklearn.metrics import roc_auc_score
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import evaluation, score_files, scores, thresholds
+from tfmds.evaluation import (
+    evaluation,
+    score_files,
+    scores,
+    threshold_choice,
+    thresholds,
+)
 from tfmds.reporting import result_charts, tables
 
 MISSING = [("test/0-1.mp4", spec.NO_FACE), ("test/1-2.mp4", spec.NO_AUDIO)]
@@ -56,7 +62,7 @@ def test_too_few_scored_videos_are_no_result():
 
 def test_videos_without_a_score_can_count_as_wrong():
     videos, _ = samples.tables(separation=9, unscored=MISSING)
-    threshold = thresholds.select(videos, "validation")
+    threshold = threshold_choice.select(videos, "validation")
     found = evaluate(videos, threshold=threshold, unscored="wrong")
     assert found.estimates["videos/accuracy"].value == pytest.approx(18 / 20)
     # One real above all fakes and one fake below all reals: 19 of 100 pairs are wrong.
@@ -93,7 +99,7 @@ def test_one_class_has_a_reason_in_every_output():
 def test_the_picture_is_one():
     videos, chunks = samples.tables(unscored=MISSING)
     for options in (
-        {"threshold": thresholds.select(videos, "validation")},
+        {"threshold": threshold_choice.select(videos, "validation")},
         {"unscored": "wrong"},
     ):
         found = evaluate(videos, chunks, **{"min_coverage": 0} | options)
@@ -105,7 +111,7 @@ def test_the_picture_is_one():
 
 def test_notes_name_what_makes_figures_flatter():
     videos, _ = samples.tables()
-    threshold = thresholds.select(videos, "validation")
+    threshold = threshold_choice.select(videos, "validation")
     notes = " ".join(evaluate(videos, split="validation", threshold=threshold).notes)
     assert "chosen on the validation split itself" in notes
     assert "5 groups only" in notes
@@ -172,9 +178,7 @@ def test_videos_that_another_detector_passed_over_are_not_covered(tmp_path):
         )
     )
     labels = score_files.read_labels(tmp_path / "scores.csv")
-    other, _ = score_files.read_foreign(
-        tmp_path / "other.csv", labels, tmp_path / "scores.csv"
-    )
+    other, _ = score_files.read_foreign(tmp_path / "other.csv", labels)
     with pytest.raises(InputError, match="15 of 20 .*5 no_score"):
         evaluate(other)
     found = evaluate(other, unscored="wrong")
@@ -211,7 +215,7 @@ def test_any_score_of_the_videos_is_evaluated_by_its_name(two_scores, tmp_path):
 
 def test_a_threshold_is_for_one_score(two_scores, tmp_path):
     videos, chunks = two_scores
-    chosen = thresholds.select(videos, "validation", score="second")
+    chosen = threshold_choice.select(videos, "validation", score="second")
     assert -videos.mds.max() < chosen.value < -videos.mds.min()
     thresholds.write(tmp_path / "threshold.json", chosen)
     chosen = thresholds.read(tmp_path / "threshold.json")

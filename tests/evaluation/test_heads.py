@@ -11,7 +11,13 @@ from sklearn.metrics import roc_auc_score
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import evaluation, score_files, scores, thresholds
+from tfmds.evaluation import (
+    evaluation,
+    score_files,
+    scores,
+    threshold_choice,
+    thresholds,
+)
 from tfmds.evaluation.scores import VideoScores
 from tfmds.reporting import result_pages, tables
 
@@ -143,7 +149,7 @@ def test_without_a_score_a_video_counts_as_wrong_for_each_head():
 
 def test_a_head_calls_forged_where_its_own_errors_are_equal(tmp_path):
     videos, _ = with_heads(groups=12, visual=0.5, audio=0)
-    heads, notes = thresholds.select_heads(videos, "validation")
+    heads, notes = threshold_choice.select_heads(videos, "validation")
     # The other one was at chance.
     assert set(heads) == {"visual"}
     assert any("audio head has no threshold" in note for note in notes)
@@ -156,7 +162,9 @@ def test_a_head_calls_forged_where_its_own_errors_are_equal(tmp_path):
         c = mine.scores["visual"] >= value
         others.append(abs((~c[forged]).mean() - c[~forged].mean()))
     assert abs(missed - wrong) <= min(others) + 1e-9
-    chosen = dataclasses.replace(thresholds.select(videos, "validation"), heads=heads)
+    chosen = dataclasses.replace(
+        threshold_choice.select(videos, "validation"), heads=heads
+    )
     thresholds.write(tmp_path / "threshold.json", chosen)
     again = thresholds.read(tmp_path / "threshold.json")
     assert again.heads["visual"].value == heads["visual"].value
@@ -165,7 +173,7 @@ def test_a_head_calls_forged_where_its_own_errors_are_equal(tmp_path):
 
 def test_why_a_head_has_no_threshold_is_said():
     videos, _ = with_heads(groups=12, visual=0.5, audio=0)
-    _, (note,) = thresholds.select_heads(videos, "validation")
+    _, (note,) = threshold_choice.select_heads(videos, "validation")
     mine = videos.select(videos.split == "validation")
     forged = mine.forged == "sound"
     value = mine.scores["audio"]
@@ -178,7 +186,7 @@ def test_on_the_split_they_learned_from_heads_have_no_thresholds():
     videos, _ = with_heads(groups=12, visual=9, audio=9)
     split = np.where(videos.split == "validation", "train", videos.split)
     videos = dataclasses.replace(videos, split=scores.texts(split))
-    heads, notes = thresholds.select_heads(videos, "train")
+    heads, notes = threshold_choice.select_heads(videos, "train")
     assert not heads
     assert len(notes) == 2
     assert all("trained on the train split" in note for note in notes)
@@ -186,7 +194,7 @@ def test_on_the_split_they_learned_from_heads_have_no_thresholds():
 
 def test_a_head_that_never_errs_has_a_threshold():
     videos, _ = with_heads(visual=9)
-    heads, _ = thresholds.select_heads(videos, "validation")
+    heads, _ = threshold_choice.select_heads(videos, "validation")
     value = videos.scores["visual"]
     forged = videos.forged == "picture"
     assert value[~forged].max() < heads["visual"].value <= value[forged].min()
@@ -195,7 +203,7 @@ def test_a_head_that_never_errs_has_a_threshold():
 def test_without_truth_of_streams_there_are_no_thresholds_of_heads():
     videos, _ = with_heads()
     videos = dataclasses.replace(videos, forged=scores.texts([""] * len(videos)))
-    heads, notes = thresholds.select_heads(videos, "validation")
+    heads, notes = threshold_choice.select_heads(videos, "validation")
     assert not heads
     assert any("0 videos whose picture is known to be forged" in n for n in notes)
 

@@ -11,7 +11,7 @@ from sklearn import metrics
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import criteria, thresholds
+from tfmds.evaluation import criteria, threshold_choice, thresholds
 
 some = st.lists(
     st.floats(0, 2, allow_nan=False).map(lambda x: round(x, 2)),
@@ -111,7 +111,7 @@ def test_every_criterion_separates_what_does_not_overlap(real, gap):
 
 def test_what_is_chosen_is_written_and_read_again(tmp_path):
     videos, _ = samples.tables(separation=0.2)
-    chosen = thresholds.select(
+    chosen = threshold_choice.select(
         videos, "validation", scores_digest="sha256:x", model_id="m"
     )
     path = tmp_path / "threshold.json"
@@ -126,7 +126,7 @@ def test_what_is_chosen_is_written_and_read_again(tmp_path):
 
 def test_the_promised_rates_are_those_of_the_split():
     videos, _ = samples.tables(separation=0.15, groups=12)
-    chosen = thresholds.select(videos, "validation", "youden")
+    chosen = threshold_choice.select(videos, "validation", "youden")
     mine = videos.select(videos.split == "validation")
     fpr, recall = rates(
         mine.mds[mine.label == 1], mine.mds[mine.label == 0], chosen.value
@@ -143,20 +143,20 @@ def test_the_promised_rates_are_those_of_the_split():
 )
 def test_it_says_how_the_classes_overlap(separation, note):
     videos, _ = samples.tables(separation=separation, groups=20)
-    notes = thresholds.select(videos, "validation").notes
+    notes = threshold_choice.select(videos, "validation").notes
     assert (note in " ".join(notes)) if note else not notes
 
 
 def test_a_target_that_so_few_videos_cannot_show_is_named():
     videos, _ = samples.tables(separation=0.2)
-    chosen = thresholds.select(videos, "validation", "target_fpr", target=0.01)
+    chosen = threshold_choice.select(videos, "validation", "target_fpr", target=0.01)
     assert "cannot be told from 10 real videos" in " ".join(chosen.notes)
 
 
 def test_the_test_split_is_refused(tmp_path):
     videos, _ = samples.tables()
     with pytest.raises(InputError, match="test split"):
-        thresholds.select(videos, "test")
+        threshold_choice.select(videos, "test")
     path = tmp_path / "threshold.json"
     path.write_text('{"value": 1, "split": "test"}')
     with pytest.raises(InputError, match=r"threshold.json.*test split"):
@@ -174,13 +174,13 @@ def test_the_test_split_is_refused(tmp_path):
 def test_bad_choices_are_refused(options, message):
     videos, _ = samples.tables()
     with pytest.raises(InputError, match=message):
-        thresholds.select(videos, "validation", **options)
+        threshold_choice.select(videos, "validation", **options)
 
 
 def test_one_class_is_refused():
     videos, _ = samples.tables()
     with pytest.raises(InputError, match="10 real and 0 fake"):
-        thresholds.select(videos.select(videos.label == 1), "validation")
+        threshold_choice.select(videos.select(videos.label == 1), "validation")
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_threshold_by_hand_needs_only_a_value(tmp_path):
 
 def test_drift_is_seen_and_not_imagined():
     videos, _ = samples.tables(groups=15, seed=1)
-    chosen = thresholds.select(videos, "validation")
+    chosen = threshold_choice.select(videos, "validation")
     same, _ = samples.tables(groups=15, splits=("test",), seed=2)
     assert chosen.drift(same) == []
     elsewhere, _ = samples.tables(groups=15, splits=("test",), seed=2)
@@ -257,23 +257,23 @@ def test_drift_is_seen_and_not_imagined():
 
 def test_a_threshold_knows_what_it_was_chosen_on(tmp_path):
     videos, _ = samples.tables(groups=8)
-    chosen = thresholds.select(videos, "validation", num_draws=20)
+    chosen = threshold_choice.select(videos, "validation", num_draws=20)
     used = videos.select((videos.split == "validation") & videos.scored)
     fakes = used.manipulation[used.label == spec.FAKE].tolist()
     assert chosen.manipulations == {kind: fakes.count(kind) for kind in set(fakes)}
     assert not chosen.is_of_mismatches
     lengths = np.arange(len(videos)) + 3.5
     longer = dataclasses.replace(videos, seconds=lengths)
-    chosen = thresholds.select(longer, "validation", num_draws=20)
+    chosen = threshold_choice.select(longer, "validation", num_draws=20)
     inside = (videos.split == "validation") & videos.scored
     least = np.minimum(lengths, videos.chunks)[inside].min()
     assert 0 < least < lengths[inside].min()
     assert chosen.shortest_seconds == least
     short = dataclasses.replace(videos, seconds=np.full(len(videos), 1.5))
-    chosen = thresholds.select(short, "validation", num_draws=20)
+    chosen = threshold_choice.select(short, "validation", num_draws=20)
     assert chosen.shortest_seconds == 1.5
     thresholds.write(tmp_path / thresholds.FILE, chosen)
     assert thresholds.read(tmp_path / thresholds.FILE) == chosen
     unknown = dataclasses.replace(videos, seconds=np.full(len(videos), np.nan))
-    chosen = thresholds.select(unknown, "validation", num_draws=20)
+    chosen = threshold_choice.select(unknown, "validation", num_draws=20)
     assert chosen.shortest_seconds is None

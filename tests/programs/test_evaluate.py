@@ -9,7 +9,7 @@ from tests.conftest import assert_refused, run_program
 from tests.evaluation import samples
 from tfmds import spec
 from tfmds.common.errors import InputError
-from tfmds.evaluation import score_files, thresholds
+from tfmds.evaluation import score_files, threshold_choice, thresholds
 
 _IMPORTS = """
 import runpy, sys
@@ -26,7 +26,7 @@ assert not {"tensorflow", "keras"} & set(sys.modules)
 def inputs(tmp_path):
     videos, chunks = samples.tables(separation=0.3)
     score_files.write(tmp_path, videos, chunks)
-    threshold = thresholds.select(videos, "validation", num_draws=20)
+    threshold = threshold_choice.select(videos, "validation", num_draws=20)
     thresholds.write(tmp_path / "threshold.json", threshold)
     return [
         f"--scores={tmp_path / 'scores.csv'}",

@@ -10,7 +10,12 @@ import pytest
 from tests.evaluation import samples
 from tests.reporting.test_video_page import NASTY, Text, jpeg
 from tfmds import spec
-from tfmds.evaluation import comparison, evaluation, localization, thresholds
+from tfmds.evaluation import (
+    comparison,
+    evaluation,
+    localization,
+    threshold_choice,
+)
 from tfmds.reporting import charts, result_pages
 
 pytestmark = pytest.mark.usefixtures("valid_charts")
@@ -46,7 +51,7 @@ PROBE = """
 def result(**options):
     videos, chunks = samples.partial_fakes(noise=0.4, groups=8)
     localizer = localization.choose(videos, chunks, "validation")
-    threshold = thresholds.select(videos, "validation", num_draws=20)
+    threshold = threshold_choice.select(videos, "validation", num_draws=20)
     threshold = dataclasses.replace(threshold, localizer=localizer)
     options = {"split": "test", "num_draws": 50, "threshold": threshold} | options
     return evaluation.evaluate(videos, chunks, **options)
@@ -126,7 +131,7 @@ def test_videos_that_were_left_out_are_in_the_table():
 def test_a_thousand_videos_are_a_page_that_can_be_sent():
     videos, chunks = samples.tables(groups=250, splits=("test",), separation=0.1)
     threshold = dataclasses.replace(
-        thresholds.select(
+        threshold_choice.select(
             dataclasses.replace(videos, split=np.full(1000, "train", object)),
             "train",
             num_draws=5,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.evaluation import samples
 from tfmds.detection import judgement_json
-from tfmds.evaluation import thresholds
+from tfmds.evaluation import threshold_choice, thresholds
 from tfmds.judgement.judgement import VideoJudgement
 from tfmds.judgement.seen import JudgedChunk, SkippedTrack
 from tfmds.reporting import charts, sentences, video_page
@@ -31,7 +31,7 @@ def judged(path="clips/a.mp4", count=6, face=b"", **fields):
         for track in (0, 1)
         for at in range(count)
     )
-    threshold = thresholds.select(videos, "validation", num_draws=20)
+    threshold = threshold_choice.select(videos, "validation", num_draws=20)
     fields = {"seconds_total": count + 2.5, "model_id": "m-1"} | fields
     return VideoJudgement(path, "ok", threshold, chunks=chunks, **fields)
 

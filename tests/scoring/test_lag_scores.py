@@ -42,6 +42,10 @@ def test_a_data_set_gets_aligned_scores_and_distances_at_the_offset(
         np.testing.assert_allclose(mine.offset_distance, expected, atol=1e-3)
         at_once = table[::5][: len(mine), len(grid) // 2]
         np.testing.assert_allclose(mine.distance, at_once, atol=1e-3)
+        # A chunk a second, as the course has them.
+        expected = found.courses[video].none[: len(mine)]
+        np.testing.assert_allclose(mine.misfit, expected, atol=0.02)
+        assert mine.judged_by("stretches").distance.tolist() == mine.misfit.tolist()
 
 
 def test_without_being_asked_for_it_only_the_mds_is_measured(run_dir, data, tmp_path):

@@ -5,9 +5,11 @@ import pytest
 
 from tests import tracks as drawn
 from tests.conftest import run_program
+from tests.evaluation.lag_samples import embeddings
 from tfmds.data.data_set import VideoRow
 from tfmds.evaluation import score_files, thresholds
 from tfmds.scoring import mismatches
+from tfmds.scoring.lag_scores import Spoken
 from tfmds.scoring.mismatches import Track
 
 
@@ -76,6 +78,50 @@ def test_a_threshold_is_chosen_where_there_are_no_fakes(run_dir, tmp_path):
         sorted(scored.manipulation)
         == [""] * 3 + ["voice_shift"] * 3 + ["voice_swap"] * 3
     )
+
+
+def spoken(seconds: float, seed: int) -> Spoken:
+    """A talker whose mouth and voice are the same noise, in records of 10 s."""
+    starts, unit = embeddings(seconds, seed)
+    mouths = [
+        (starts[first:stop:5], unit[first:stop:5])
+        for first, stop in ((0, 226), (250, 250 + 226), (500, 500 + 226))
+        if first < len(starts)
+    ]
+    return Spoken(mouths, starts, unit)
+
+
+def test_fakes_of_the_stretch_score_are_forged_in_parts():
+    tracks = [track("a", 23, 1), track("b", 23, 2)]
+    of_each = {("a", 0): spoken(12, 1), ("b", 0): spoken(12, 2)}
+    videos, chunks = mismatches.score_tracks(tracks, spoken=of_each, by_parts=True)
+    kinds = {
+        "": (),
+        "voice_swap": (),
+        "voice_part_last_two_thirds": ((4.0, 12.0),),
+        "voice_part_last_third": ((8.0, 12.0),),
+        "voice_part_middle_3_s": ((4.5, 7.5),),
+    }
+    for kind, periods in zip(videos.manipulation, videos.fake_periods, strict=True):
+        assert np.allclose(periods, kinds[kind])
+    assert set(videos.manipulation) == set(kinds)
+    a = videos.video_id.tolist().index("a+voice_part_last_third")
+    mine = chunks.select(chunks.video_id == videos.video_id[a])
+    assert mine.label.tolist() == [1] * 8 + [0] * 4
+    stretches = videos.scores["stretches"]
+    own = stretches[videos.manipulation == ""]
+    forged = stretches[videos.label == 0]
+    assert max(own) < min(forged)
+
+
+def test_a_part_of_a_voice_is_anothers():
+    mine, other = spoken(12, 1), spoken(12, 2)
+    found = mine.spliced(other, 4.0, 8.0)
+    middle = found.voice_seconds + 0.5
+    inside = (middle >= 4) & (middle < 8)
+    np.testing.assert_array_equal(found.voice_seconds, mine.voice_seconds)
+    np.testing.assert_array_equal(found.voice[inside], other.voice[inside])
+    np.testing.assert_array_equal(found.voice[~inside], mine.voice[~inside])
 
 
 def test_a_voice_is_never_swapped_for_another_track_of_the_same_video():

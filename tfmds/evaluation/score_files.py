@@ -1,39 +1,22 @@
 """Score files: `scores.csv`, a row per video, and `chunks.csv`, a row per chunk."""
 
-import dataclasses
-import fnmatch
-import itertools
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from etils import epath
 
 from tfmds import spec
-from tfmds.common import csv_files, text_files
 from tfmds.common.errors import InputError
-from tfmds.data import manifest
-from tfmds.evaluation import scores, unlabelled_scores, video_names
+from tfmds.evaluation import score_columns, scores, unlabelled_scores, video_names
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.evaluation.unlabelled_scores import UnlabelledScores
 from tfmds.evaluation.video_names import Matches
 
 VIDEOS_FILE = "scores.csv"
 CHUNKS_FILE = "chunks.csv"
-# Columns that begin so say something about a group, such as group_gender.
-ATTRIBUTE_PREFIX = "group_"
-
 # An MDS may differ by so much from the mean of its distances: both were rounded.
 _MDS_TOLERANCE = 1e-3
-_ROWS_AT_ONCE = 100_000
-_MAKE_SCORES = (
-    "Make scores with python -m tfmds.evaluate --model=RUN --data_dir=DATA, or name"
-    " the scores.csv of an earlier run."
-)
-
-_Parser = Callable[[list[str]], np.ndarray]
 
 
 def write(
@@ -48,12 +31,12 @@ def write(
 
 def write_videos(path: os.PathLike | str, videos: VideoScores) -> None:
     """Writes the table of videos as CSV, whole or not at all."""
-    _write(path, videos)
+    score_columns.write(path, videos)
 
 
 def write_chunks(path: os.PathLike | str, chunks: ChunkScores) -> None:
     """Writes the table of chunks as CSV, whole or not at all."""
-    _write(path, chunks)
+    score_columns.write(path, chunks)
 
 
 def read(
@@ -102,14 +85,14 @@ def read_videos(path: os.PathLike | str) -> VideoScores:
         line.
     """
     optional = {
-        **dict.fromkeys(scores.SCORES, _as_floats_or_empty),
-        **_OPTIONAL_COLUMNS,
+        **dict.fromkeys(scores.SCORES, score_columns.as_floats_or_empty),
+        **score_columns.OPTIONAL_COLUMNS,
     }
-    columns, lines = _read(path, _VIDEO_COLUMNS, optional)
+    columns, lines = score_columns.read(path, score_columns.VIDEO_COLUMNS, optional)
     values = {name: columns.pop(name) for name in scores.SCORES if name in columns}
     attributes = _pop_attributes(columns)
     videos = VideoScores(**columns, scores=values, attributes=attributes)
-    _check_unique(videos.video_id, lines, path)
+    score_columns.check_unique(videos.video_id, lines, path)
     scored = videos.scored
     for wrong, message in (
         (
@@ -145,12 +128,17 @@ def read_labels(path: os.PathLike | str) -> VideoScores:
     Raises:
       InputError: As `read_videos`.
     """
-    names = [name for name in video_names.COLUMNS if name in _header(path)]
-    needed = {names[0] if names else "video_id": _as_names, "label": _as_labels}
-    columns, lines = _read(path, needed, {**_LABEL_COLUMNS, **_OPTIONAL_COLUMNS})
+    names = [name for name in video_names.COLUMNS if name in score_columns.header(path)]
+    needed = {
+        names[0] if names else "video_id": score_columns.as_names,
+        "label": score_columns.as_labels,
+    }
+    columns, lines = score_columns.read(
+        path, needed, {**score_columns.LABEL_COLUMNS, **score_columns.OPTIONAL_COLUMNS}
+    )
     attributes = _pop_attributes(columns)
     ids, count = columns.pop(next(iter(needed))), len(lines)
-    _check_unique(ids, lines, path)
+    score_columns.check_unique(ids, lines, path)
     empty = scores.texts([""] * count)
     columns = {
         "video_id": ids,
@@ -173,7 +161,7 @@ def is_foreign(path: os.PathLike | str) -> bool:
 
     So it is with the two columns of another detector, and with detection's results.
     """
-    columns = _header(path)
+    columns = score_columns.header(path)
     return len(columns) == 2 or unlabelled_scores.is_of_detection(columns)
 
 
@@ -202,23 +190,28 @@ def read_foreign(
 
 
 def _read_unlabelled(path: os.PathLike | str) -> UnlabelledScores:
-    names = _header(path)
+    names = score_columns.header(path)
     if unlabelled_scores.is_of_detection(names):
         table = unlabelled_scores.read(path)
-        _check_unique(np.asarray(table.names), np.asarray(table.lines), path)
+        score_columns.check_unique(
+            np.asarray(table.names), np.asarray(table.lines), path
+        )
         return table
     if (
         len(names) != 2
-        or names[0] not in _FOREIGN_IDS
-        or names[1] not in _FOREIGN_SCORES
+        or names[0] not in score_columns.FOREIGN_IDS
+        or names[1] not in score_columns.FOREIGN_SCORES
     ):
         raise InputError(
             f"{path}: the columns are {','.join(names)}, expected video,score"
         )
-    parsers: dict[str, _Parser] = {names[0]: _as_names, names[1]: _as_floats}
-    columns, lines = _read(path, parsers)
+    parsers: dict[str, score_columns.Parser] = {
+        names[0]: score_columns.as_names,
+        names[1]: score_columns.as_floats,
+    }
+    columns, lines = score_columns.read(path, parsers)
     ids, score = columns.values()
-    _check_unique(ids, lines, path)
+    score_columns.check_unique(ids, lines, path)
     return UnlabelledScores(ids.tolist(), lines.tolist(), {scores.MDS: score})
 
 
@@ -229,7 +222,9 @@ def read_chunks(path: os.PathLike | str, videos: VideoScores) -> ChunkScores:
       InputError: As `read_videos`; or a chunk is double, its video is not among
         `videos`, or the chunks of a video are not those its MDS was made of.
     """
-    columns, lines = _read(path, _CHUNK_COLUMNS, _OPTIONAL_CHUNK_COLUMNS)
+    columns, lines = score_columns.read(
+        path, score_columns.CHUNK_COLUMNS, score_columns.OPTIONAL_CHUNK_COLUMNS
+    )
     heads = {name: columns.pop(name) for name in spec.STREAMS if name in columns}
     chunks = ChunkScores(**columns, heads=heads)
     rows = scores.chunk_rows(chunks.video_id, videos.video_id, str(path))
@@ -273,230 +268,7 @@ def read_chunks_beside(
 
 
 def _pop_attributes(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    names = [name for name in columns if name.startswith(ATTRIBUTE_PREFIX)]
+    names = [
+        name for name in columns if name.startswith(score_columns.ATTRIBUTE_PREFIX)
+    ]
     return {name: columns.pop(name) for name in names}
-
-
-def _as_names(values: list[str]) -> np.ndarray:
-    if "" in values:
-        raise _ValueAt(values.index(""), "empty, expected a name")
-    return scores.texts(values)
-
-
-def _as_words(allowed: Iterable[str]) -> Callable[[list[str]], np.ndarray]:
-    allowed = tuple(allowed)
-
-    def parse(values: list[str]) -> np.ndarray:
-        for wrong in set(values).difference(allowed):
-            raise _ValueAt(
-                values.index(wrong),
-                f"{wrong!r}, expected one of"
-                f" {', '.join(word or 'nothing' for word in allowed)}",
-            )
-        return scores.texts(values)
-
-    return parse
-
-
-_as_label_words = _as_words(spec.LABELS)
-
-
-def _as_labels(values: list[str]) -> np.ndarray:
-    _as_label_words(values)
-    return np.array([spec.LABELS[value] for value in values], np.int8)
-
-
-def _as_ints(values: list[str]) -> np.ndarray:
-    return _numbers(values, int, np.int64, "a whole number")
-
-
-def _as_floats(values: list[str]) -> np.ndarray:
-    numbers = _numbers(values, float, np.float64, "a number")
-    finite = np.isfinite(numbers)
-    if not finite.all():
-        at = int(np.argmin(finite))
-        raise _ValueAt(at, f"{values[at]!r}, expected a finite number")
-    return numbers
-
-
-def _as_floats_or_empty(values: list[str]) -> np.ndarray:
-    given = np.array([value != "" for value in values], bool)
-    numbers = np.full(len(values), np.nan)
-    try:
-        numbers[given] = _as_floats(list(itertools.compress(values, given)))
-    except _ValueAt as e:
-        raise _ValueAt(int(np.flatnonzero(given)[e.at]), e.message) from None
-    return numbers
-
-
-def _as_periods(values: list[str]) -> np.ndarray:
-    known: dict[str, tuple[manifest.Period, ...]] = {}
-    for at, value in enumerate(values):
-        if value not in known:
-            try:
-                known[value] = manifest.parse_periods(value)
-            except ValueError:
-                raise _ValueAt(
-                    at,
-                    f"{value!r}, expected start-end in seconds with ; between periods,"
-                    " such as 1.5-3;4-5.25",
-                ) from None
-    return scores.tuples(known[value] for value in values)
-
-
-def _numbers(
-    values: list[str], kind: Callable[[str], Any], dtype: Any, expected: str
-) -> np.ndarray:
-    try:
-        return np.fromiter(map(kind, values), dtype, count=len(values))
-    except (ValueError, OverflowError):
-        for at, value in enumerate(values):
-            try:
-                dtype(kind(value))
-            except (ValueError, OverflowError):
-                raise _ValueAt(at, f"{value!r}, expected {expected}") from None
-        raise
-
-
-class _ValueAt(Exception):
-    """A value of a column that cannot be read, and where it stands."""
-
-    def __init__(self, at: int, message: str):
-        super().__init__(at, message)
-        self.at = at
-        self.message = message
-
-
-_PARSE_NUMBERS = (_as_ints, _as_floats, _as_floats_or_empty, _as_periods)
-_VIDEO_COLUMNS = {
-    "video_id": _as_names,
-    "label": _as_labels,
-    "split": _as_words(spec.SPLITS),
-    "group": scores.texts,
-    "manipulation": scores.texts,
-    "status": _as_words(spec.STATUSES),
-    "chunks": _as_ints,
-    "mds": _as_floats_or_empty,
-}
-_LABEL_COLUMNS = {
-    name: _VIDEO_COLUMNS[name]
-    for name in ("video_id", "label", "split", "group", "manipulation")
-}
-# A first column that only numbers the rows: as pandas writes it, and reads it again.
-_ROW_NUMBERS = re.compile(r"|Unnamed: 0")
-# Names of the two columns of another detector's file.
-_FOREIGN_IDS = ("video", "video_id")
-_FOREIGN_SCORES = ("score", "mds")
-# `*`: every column whose name begins so.
-_OPTIONAL_COLUMNS: dict[str, _Parser] = {
-    "fake_periods": _as_periods,
-    "seconds": _as_floats_or_empty,
-    "forged": _as_words((*spec.FORGED, "")),
-    "offset_seconds": _as_floats_or_empty,
-    f"{ATTRIBUTE_PREFIX}*": scores.texts,
-}
-_CHUNK_COLUMNS: dict[str, _Parser] = {
-    "video_id": _as_names,
-    "track": _as_ints,
-    "chunk": _as_ints,
-    "start_seconds": _as_floats,
-    "label": _as_labels,
-    "distance": _as_floats,
-}
-_OPTIONAL_CHUNK_COLUMNS = dict.fromkeys(
-    ("offset_distance", *spec.STREAMS), _as_floats_or_empty
-)
-
-
-def _read(
-    path: os.PathLike | str,
-    columns: Mapping[str, _Parser],
-    optional: Mapping[str, _Parser] | None = None,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The columns by name and, for messages, the line of each row."""
-    table = text_files.read_table(path, f"a table {','.join(columns)}", _MAKE_SCORES)
-    table.need(columns)
-    header = list(table.columns)
-    double = [n for n in dict.fromkeys(header) if n and header.count(n) > 1]
-    if double:
-        raise InputError(
-            f"{path}: the table has the columns {', '.join(double)} more than once"
-        )
-    parsers = {**columns, **_matching(header, optional or {})}
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in parsers}
-    lines = []
-    numbers = [name for name, parse in parsers.items() if parse in _PARSE_NUMBERS]
-    for block_lines, block in _blocks(table.rows(numbers)):
-        for name, parse in parsers.items():
-            try:
-                parts[name].append(parse(block[header.index(name)]))
-            except _ValueAt as e:
-                raise InputError(
-                    f"{path}, line {block_lines[e.at]}: {name} is {e.message}"
-                ) from None
-        lines.append(np.array(block_lines))
-    if not lines:
-        raise InputError(f"{path}: the table has no rows, expected one or more")
-    return (
-        {name: np.concatenate(part) for name, part in parts.items()},
-        np.concatenate(lines),
-    )
-
-
-def _header(path: os.PathLike | str) -> list[str]:
-    what = f"a table {','.join(_VIDEO_COLUMNS)}"
-    columns = list(text_files.read_table(path, what, _MAKE_SCORES).columns)
-    return columns[_ROW_NUMBERS.fullmatch(columns[0]) is not None :]
-
-
-def _matching(header: list[str], optional: Mapping[str, _Parser]) -> dict[str, _Parser]:
-    found = {}
-    for name in header:
-        for pattern, parse in optional.items():
-            if fnmatch.fnmatchcase(name, pattern):
-                found[name] = parse
-    return found
-
-
-def _blocks(
-    rows: Iterator[tuple[int, list[str]]],
-) -> Iterator[tuple[list[int], list[list[str]]]]:
-    """Line numbers and columns of some rows at a time."""
-    while block := list(itertools.islice(rows, _ROWS_AT_ONCE)):
-        lines, values = zip(*block, strict=True)
-        yield list(lines), [list(column) for column in zip(*values, strict=True)]
-
-
-def _check_unique(ids: np.ndarray, lines: np.ndarray, path: os.PathLike | str) -> None:
-    if len(set(ids)) == len(ids):
-        return
-    seen: dict[str, int] = {}
-    for name, line in zip(ids, lines, strict=True):
-        if name in seen:
-            raise InputError(
-                f"{path}, line {line}: the video_id {name!r} is already in line"
-                f" {seen[name]}; each video has one row"
-            )
-        seen[name] = line
-
-
-def _write(path: os.PathLike | str, table: VideoScores | ChunkScores) -> None:
-    columns: dict[str, np.ndarray] = {}
-    for field in dataclasses.fields(table):
-        value = getattr(table, field.name)
-        columns |= value if isinstance(value, Mapping) else {field.name: value}
-    written = [_as_written(name, values) for name, values in columns.items()]
-    names = tuple(columns)
-    rows = (dict(zip(names, row, strict=True)) for row in zip(*written, strict=True))
-    csv_files.write(path, names, rows)
-
-
-def _as_written(name: str, values: np.ndarray) -> list[Any]:
-    if name == "label":
-        return [spec.LABEL_WORDS[value] for value in values.tolist()]
-    if name == "fake_periods":
-        return [manifest.format_periods(value) for value in values]
-    if np.issubdtype(values.dtype, np.floating):
-        # Nine digits hold every float32 exactly.
-        return ["" if value != value else f"{value:.9g}" for value in values.tolist()]
-    return values.tolist()

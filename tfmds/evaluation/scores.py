@@ -1,7 +1,4 @@
-"""Scores in memory: a row per video and a row per chunk, kept as columns.
-
-So a million rows are a handful of arrays.
-"""
+"""Scores in memory: a row per video and a row per chunk, as a few long columns."""
 
 import dataclasses
 import sys
@@ -250,6 +247,8 @@ class ChunkScores:
       distance: float64 `[m]`, between the embeddings of picture and sound.
       offset_distance: float64 `[m]`, of the mouth to the voice at the video's own
         offset, see `alignment`; NaN where that is not known.
+      misfit: float64 `[m]`, probability that the voice fits no mouth then, see
+        `course`; NaN where that is not known.
       heads: float64 `[m]` by `VISUAL` and `AUDIO`, probability of fake that a head of
         the network gives; those there are.
     """
@@ -261,11 +260,13 @@ class ChunkScores:
     label: np.ndarray
     distance: np.ndarray
     offset_distance: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
+    misfit: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
     heads: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not len(self.offset_distance):
-            object.__setattr__(self, "offset_distance", np.full(len(self), np.nan))
+        for name in ("offset_distance", "misfit"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self), np.nan))
 
     def __len__(self) -> int:
         return len(self.video_id)
@@ -278,12 +279,16 @@ class ChunkScores:
         """The same with what goes with a score of the videos in place of the distance.
 
         With the aligned score the distance at the video's own offset, where that is
-        known; with the score of a head its probability; the distance itself with the
-        MDS and with the fused score.
+        known; with the stretch score the probability that no mouth fits, 0 where that
+        is not; with the score of a head its probability; else the distance itself.
         """
         unknown = np.isnan(self.offset_distance)
-        at_offset = np.where(unknown, self.distance, self.offset_distance)
-        value = {ALIGNED: at_offset, **self.heads}.get(score, self.distance)
+        values = {
+            ALIGNED: np.where(unknown, self.distance, self.offset_distance),
+            STRETCHES: np.nan_to_num(self.misfit),
+            **self.heads,
+        }
+        value = values.get(score, self.distance)
         return dataclasses.replace(self, distance=value)
 
     @classmethod

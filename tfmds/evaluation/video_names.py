@@ -61,6 +61,8 @@ class Matches:
 def match(names: Sequence[str], known: Sequence[Sequence[str]]) -> Matches:
     """Finds the videos that names mean: where most of a name is the same, that is it.
 
+    One of the two may lack folders or the ending; another folder is another video.
+
     Args:
       names: As a table has them.
       known: All names of each video, its id first.
@@ -70,17 +72,24 @@ def match(names: Sequence[str], known: Sequence[Sequence[str]]) -> Matches:
     """
     # Rows by what they may be called.
     called: dict[str, set[int]] = collections.defaultdict(set)
+    wholly: dict[str, set[int]] = collections.defaultdict(set)
     for row, aliases in enumerate(known):
         for alias in aliases:
-            for form in _forms(alias):
+            for form, is_whole in _forms(alias):
                 called[form].add(row)
+                if is_whole:
+                    wholly[form].add(row)
     exact = {alias: row for row, some in enumerate(known) for alias in some}
     rows, ambiguous = np.full(len(names), -1), []
     for at, name in enumerate(names):
         if name in exact:
             rows[at] = exact[name]
             continue
-        found = next((called[f] for f in _forms(name) if f in called), set())
+        likely = (
+            (called if is_whole else wholly).get(form)
+            for form, is_whole in _forms(name)
+        )
+        found = next(filter(None, likely), set())
         if len(found) == 1:
             rows[at] = min(found)
         elif found:
@@ -112,14 +121,14 @@ def read(path: os.PathLike | str) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _forms(name: str) -> Iterator[str]:
-    """What a name may be called, from all of it to its stem."""
+def _forms(name: str) -> Iterator[tuple[str, bool]]:
+    """What a name may be called, from all of it to its stem; and whether it is all."""
     parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".")]
     # Files that share a name are called by their path: folder__name.
     joined = parts[-1].split("__") if parts else []
     for some in (parts, joined if len(joined) > 1 else []):
         for first in range(len(some)):
             whole = "/".join(some[first:])
-            yield whole
+            yield whole, first == 0
             if (stem := _ENDING.sub("", whole)) != whole:
-                yield stem
+                yield stem, first == 0

@@ -13,10 +13,13 @@ from tfmds.data import input_pipeline, lags
 from tfmds.evaluation import alignment, course, lag_evidence, scores
 from tfmds.evaluation.alignment import VideoAlignment
 from tfmds.evaluation.course import Course
-from tfmds.evaluation.lag_evidence import Evidence
+from tfmds.evaluation.lag_evidence import CELL_SECONDS, Evidence
 from tfmds.evaluation.scores import ChunkScores, VideoScores
 from tfmds.models.two_stream import single_streams
 from tfmds.spec import VOICE_HOP, ChunkSpec, ViewConfig
+
+# Of a chunk, from its start on, in seconds.
+_MIDDLE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,19 @@ class LagScores:
             },
             offset_seconds=columns["offset_seconds"],
         )
+
+    def with_misfit(self, chunks: ChunkScores) -> ChunkScores:
+        """The chunks with the probability that the voice fits no mouth then."""
+        values = np.full(len(chunks), np.nan)
+        for row, video_id in enumerate(chunks.video_id):
+            found = self.courses.get(video_id)
+            if found is None or not len(found.none):
+                continue
+            apart = np.abs(found.start_seconds - chunks.start_seconds[row])
+            at = int(np.argmin(apart))
+            if apart[at] < CELL_SECONDS:
+                values[row] = found.none[at]
+        return dataclasses.replace(chunks, misfit=values)
 
     def with_offset_distance(self, chunks: ChunkScores) -> ChunkScores:
         """The chunks with the distance at the offset of their video."""
@@ -126,6 +142,22 @@ class Spoken:
     mouths: list[tuple[np.ndarray, np.ndarray]]
     voice_seconds: np.ndarray
     voice: np.ndarray
+
+    def spliced(self, other: "Spoken", start: float, end: float) -> "Spoken":
+        """With another's voice in a part, in seconds from the beginning of both.
+
+        A chunk of a voice is of the part that its middle lies in.
+        """
+        seconds, voices = [], []
+        for whose, is_other in ((self, False), (other, True)):
+            at = whose.voice_seconds - whose.voice_seconds[0]
+            inside = (at + _MIDDLE >= start) & (at + _MIDDLE < end)
+            seconds.append(at[inside == is_other] + self.voice_seconds[0])
+            voices.append(whose.voice[inside == is_other])
+        order = np.argsort(np.concatenate(seconds), kind="stable")
+        return Spoken(
+            self.mouths, np.concatenate(seconds)[order], np.concatenate(voices)[order]
+        )
 
     def evidence(
         self,

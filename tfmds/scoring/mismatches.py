@@ -15,6 +15,7 @@ import numpy as np
 from tfmds import spec
 from tfmds.data import input_pipeline, integrity
 from tfmds.data.data_set import DataSet, VideoRow
+from tfmds.data.manifest import Period
 from tfmds.evaluation import score_files, scores
 from tfmds.evaluation.lag_evidence import Evidence
 from tfmds.evaluation.scores import ChunkScores, VideoScores
@@ -24,6 +25,8 @@ from tfmds.scoring.lag_scores import LagScores, Spoken
 
 # Between the starts of a track's chunks, and so how far a voice is shifted.
 HOP_SECONDS = 0.5
+# Of shorter tracks no part is long enough to know.
+_SHORTEST_WITH_PARTS = 9.0
 # The same in whole hops of the lags, for the aligned score.
 _LAG_SHIFT = 12 * spec.VOICE_HOP
 
@@ -104,8 +107,9 @@ def score_tracks(
     tracks: Sequence[Track],
     seed: int = 0,
     spoken: Mapping[tuple[str, int], Spoken] | None = None,
+    by_parts: bool = False,
 ) -> tuple[VideoScores, ChunkScores]:
-    """Scores of the tracks' videos, and of two fakes of each.
+    """Scores of the tracks' videos, and of some fakes of each.
 
     The voice of the swap is drawn among the other videos' tracks, the shift is one hop,
     forwards or backwards by turns. A video of which nothing can be made (one chunk for
@@ -114,7 +118,10 @@ def score_tracks(
     Args:
       tracks: What `embed` gives.
       seed: Of the swaps.
-      spoken: What `lag_scores.embed` gives; with it there is an aligned score too.
+      spoken: What `lag_scores.embed` gives; with it there are scores of lags too.
+      by_parts: Whether the fakes are those that the stretch score is of: the swapped
+        voice for all of the time, for the last two thirds, for the last third, and for
+        3 s in the middle; no shifts, which are out of step and not forged.
     """
     rng = np.random.default_rng(seed)
     # By name of the new video.
@@ -132,28 +139,37 @@ def score_tracks(
         distance: np.ndarray,
         other: Track | None = None,
         shift: float = 0.0,
+        part: Period | None = None,
     ) -> None:
         video_id = track.row.video.video_id
         if spoken:
             mine = spoken[video_id, track.track]
             voice = spoken[other.row.video.video_id, other.track] if other else None
+            if part and voice:
+                voice = mine.spliced(voice, *part)
         video_id += f"+{manipulation}" if manipulation else ""
         if spoken:
             evidence.setdefault(video_id, [])
             evidence[video_id] += mine.evidence(track.track, 1.0, voice, shift)
         label = spec.FAKE if manipulation else spec.REAL
+        begin = float(track.start_seconds[0])
+        periods = ((begin + part[0], begin + part[1]),) if part else ()
+        is_fake = [
+            bool(manipulation) and (not part or part[0] <= s + 0.5 - begin < part[1])
+            for s in start
+        ]
         video = dataclasses.replace(
             track.row.video,
             video_id=video_id,
             label=spec.LABEL_WORDS[label],
             manipulation=manipulation,
-            fake_periods=(),
+            fake_periods=periods,
             forged=spec.SOUND if manipulation else "",
         )
         rows[video_id] = dataclasses.replace(track.row, video=video)
         chunks["video_id"] += [video_id] * len(start)
         chunks["track"] += [track.track] * len(start)
-        chunks["label"] += [label] * len(start)
+        chunks["label"] += [spec.FAKE if fake else spec.REAL for fake in is_fake]
         chunks["start_seconds"] += list(start)
         chunks["distance"] += list(distance)
 
@@ -162,8 +178,17 @@ def score_tracks(
         others = [other for other in tracks if other.row != track.row]
         if others:
             other = others[rng.integers(len(others))]
-            add(track, spec.SWAP, *track.with_voice(other.heard), other=other)
-        if shifted := track.shifted():
+            swapped = track.with_voice(other.heard)
+            add(track, spec.SWAP, *swapped, other=other)
+            for name, part in _parts(track) if by_parts else ():
+                own = track.with_voice(track.heard[: len(other.heard)])
+                inside = (swapped[0] + 0.5 >= track.start_seconds[0] + part[0]) & (
+                    swapped[0] + 0.5 < track.start_seconds[0] + part[1]
+                )
+                distance = np.where(inside, swapped[1], own[1])
+                kind = f"{spec.PART}_{name}"
+                add(track, kind, swapped[0], distance, other=other, part=part)
+        if not by_parts and (shifted := track.shifted()):
             # The voice half a second early, that is, later ones at a time; and late.
             shift = (-_LAG_SHIFT, _LAG_SHIFT)[i % 2]
             add(track, spec.SHIFT, *shifted[i % 2], shift=shift)
@@ -172,6 +197,18 @@ def score_tracks(
     if spoken:
         videos = LagScores.of(evidence).with_aligned(videos)
     return videos, scored
+
+
+def _parts(track: Track) -> list[tuple[str, Period]]:
+    """Which parts of a track get another's voice, in seconds from its beginning."""
+    length = float(track.start_seconds[-1] - track.start_seconds[0]) + 1
+    if length < _SHORTEST_WITH_PARTS:
+        return []
+    return [
+        ("last_two_thirds", (length / 3, length)),
+        ("last_third", (2 * length / 3, length)),
+        ("middle_3_s", (length / 2 - 1.5, length / 2 + 1.5)),
+    ]
 
 
 def score_data_set(
@@ -190,7 +227,8 @@ def score_data_set(
       splits: Which splits to score.
       output_dir: Made where it does not exist.
       seed: Of the swaps.
-      score: With `aligned` both scores are written, else the MDS alone.
+      score: With one of lags these are written too, else the MDS alone; with
+        `stretches` fakes are forged in parts.
 
     Raises:
       InputError: The model or the data set cannot be used, or they do not fit.
@@ -200,8 +238,9 @@ def score_data_set(
     with integrity.damage_is_named(data_set, splits):
         tracks = [t for split in splits for t in embed(model, config, data_set, split)]
         spoken = None
-        if score == scores.ALIGNED:
+        if score in scores.OF_LAGS:
             spoken = lag_scores.embed(
                 model, config.view, data_set.spec, data_set.shard_files(*splits)
             )
-    score_files.write(output_dir, *score_tracks(tracks, seed, spoken))
+    by_parts = score == scores.STRETCHES
+    score_files.write(output_dir, *score_tracks(tracks, seed, spoken, by_parts))

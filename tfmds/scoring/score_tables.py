@@ -151,8 +151,8 @@ class Source:
         scorer.warn_of_untrained(self.model, score)
         if self.threshold is not None and self.threshold.fusion is not None:
             # The costly one only where it has a weight.
-            is_aligned = scores.ALIGNED in self.threshold.made_of
-            score = scores.ALIGNED if is_aligned else scores.MDS
+            by_lags = {*self.threshold.made_of} & {*scores.OF_LAGS}
+            score = scores.ALIGNED if by_lags else scores.MDS
         if config.mismatches:
             mismatches.score_data_set(name, data_dir, splits, folder, score=score)
         else:

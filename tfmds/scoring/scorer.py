@@ -220,10 +220,10 @@ def _score(
             total=sum(row.chunks for row in rows) if hop_seconds == 1 else None,
             heads=known.heads,
         )
-        if score != scores.ALIGNED and not (
+        if score not in scores.OF_LAGS and not (
             score == scores.FUSED and data_set.spec.has_lags
         ):
             return video_scores(rows, chunks), chunks
         found = lag_scores.measure(model, view, data_set.spec, shards)
-    chunks = found.with_offset_distance(chunks)
+    chunks = found.with_misfit(found.with_offset_distance(chunks))
     return found.with_aligned(video_scores(rows, chunks)), chunks
