@@ -13,7 +13,7 @@ from tfmds.common import flags
 from tfmds.data import data_set
 from tfmds.data.example_proto import Example
 from tfmds.detection import results
-from tfmds.evaluation import score_files, scores
+from tfmds.evaluation import score_columns, scores
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = [
@@ -69,11 +69,11 @@ def test_links_lead_somewhere(path):
             "evaluation.md",
             [
                 (
-                    *score_files._VIDEO_COLUMNS,
+                    *score_columns.VIDEO_COLUMNS,
                     *scores.MEASURED[1:],
-                    *score_files._OPTIONAL_COLUMNS,
+                    *score_columns.OPTIONAL_COLUMNS,
                 ),
-                (*score_files._CHUNK_COLUMNS, *score_files._OPTIONAL_CHUNK_COLUMNS),
+                (*score_columns.CHUNK_COLUMNS, *score_columns.OPTIONAL_CHUNK_COLUMNS),
             ],
         ),
         (
