@@ -14,7 +14,7 @@ from tfmds import spec
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
-from tfmds.preprocessing.config import PreprocessingConfig
+from tfmds.preprocessing.config import STILLS, PreprocessingConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,20 @@ class PreprocessConfig:
         " takes less room and is read faster; a model fits data of its own size only.",
         low=32,
     )
+    pictures: int = setting(
+        0,
+        "Makes records of single faces, for tfmds.train --network=picture: so many"
+        " pictures of each 10 s of a track, spread over them. Sound is not needed"
+        " then, and a manifest may list pictures. 0: tracks with their sound.",
+        low=0,
+        high=300,
+    )
+    stills: str = setting(
+        "tight",
+        "With --pictures: whether the pictures of the manifest were cut to the face, or"
+        " the face is to be looked for in them.",
+        choices=STILLS,
+    )
 
 
 def main(config: PreprocessConfig, preprocessing: PreprocessingConfig) -> None:
@@ -46,7 +60,9 @@ def main(config: PreprocessConfig, preprocessing: PreprocessingConfig) -> None:
         config.output_dir,
         config.name,
         config.num_shards,
-        preprocessing,
+        dataclasses.replace(
+            preprocessing, pictures=config.pictures, stills=config.stills
+        ),
         app.foreign_flags(),
         spec.ChunkSpec(crop_size=config.crop_size),
     )

@@ -89,7 +89,7 @@ def preprocess(
                 " makes it anew.",
                 file=sys.stderr,
             )
-            return data_set.DataSet.load(out).videos()
+            return data_set.DataSet.load(out, None).videos()
         work.mkdir(parents=True, exist_ok=True)
         files.write_json(out / _BEGUN, run)
         todo = [shard for shard in plan if not shards.is_finished(job, shard)]
@@ -158,14 +158,16 @@ def _check_same_run(out: epath.Path, run: dict) -> bool:
     info = out / data_set.INFO_FILE
     begun = out / _BEGUN
     if info.exists():
-        before = data_set.DataSet.load(out).info.get("run", {})
+        before = data_set.DataSet.load(out, None).info.get("run", {})
     elif begun.exists():
         before = json_files.read(
             begun, "the settings of a begun data set", "Delete it to begin anew."
         )
     else:
         return False
-    if differing := json_files.differences(before, run):
+    # Sets of before a setting have its default.
+    options = PreprocessingConfig().to_json() | before.get("options", {})
+    if differing := json_files.differences(before | {"options": options}, run):
         raise InputError(
             f"{out} holds a data set that was made otherwise: {'; '.join(differing)}."
             " Nothing was changed. Choose another --output_dir."
@@ -232,14 +234,16 @@ def _finish(
         "format_version": spec.FORMAT_VERSION,
         "name": job.name,
         "chunk_spec": job.chunk_spec.to_json(),
+        "records": data_set.FACES if job.options.pictures else data_set.TRACKS,
         "splits": splits,
         "run": run,
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
-    files.write_json(
-        out / tfds_files.FEATURES_FILE, tfds_files.features(job.chunk_spec)
-    )
-    files.write_json(out / tfds_files.INFO_FILE, tfds_files.info(job.name, splits))
+    if not job.options.pictures:
+        features = tfds_files.features(job.chunk_spec)
+        files.write_json(out / tfds_files.FEATURES_FILE, features)
+        about = tfds_files.info(job.name, splits)
+        files.write_json(out / tfds_files.INFO_FILE, about)
     files.write_json(out / data_set.INFO_FILE, info)
     files.remove_folder(out / data_set.WORK_DIR)
     return in_order

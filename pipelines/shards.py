@@ -5,15 +5,16 @@ import dataclasses
 import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 from etils import epath
 
 from tfmds import spec
 from tfmds.common import files
-from tfmds.data import data_set, manifest, records
-from tfmds.preprocessing import isolation
+from tfmds.data import data_set, face_records, manifest, records
+from tfmds.data.records import TrackSegment
+from tfmds.preprocessing import isolation, stills
 from tfmds.preprocessing.config import PreprocessingConfig
 
 
@@ -154,14 +155,34 @@ def _write_records(shard: Shard, job: Job, path: epath.Path) -> tuple[list[dict]
                 chunk_spec=job.chunk_spec,
                 num_threads=job.num_threads,
             )
+            made = 0
             for segment in reader:
-                seconds = len(segment.frames) / job.chunk_spec.frame_rate
-                writer.write(records.encode(segment, video, seconds))
-                num_records += 1
+                for record in _records(segment, video, job):
+                    writer.write(record)
+                    made += 1
+            num_records += made
             row = reader.summary.to_json()
+            if job.options.pictures:
+                row["chunks"] = made
             names = (*data_set.RESULT_COLUMNS, "media")
             rows.append({name: row[name] for name in names})
     return rows, num_records
+
+
+def _records(segment: TrackSegment, video: manifest.Video, job: Job) -> Iterator[bytes]:
+    rate = job.chunk_spec.frame_rate
+    if not job.options.pictures:
+        yield records.encode(segment, video, len(segment.frames) / rate)
+        return
+    if stills.is_still(video.path):
+        yield face_records.encode(stills.face(segment), video)
+        return
+    for k in face_records.spread(len(segment.frames), job.options.pictures):
+        seconds = segment.start_seconds + k / rate
+        face = face_records.Face(
+            segment.frames[k], face_records.IN_TRACK, seconds, segment.track
+        )
+        yield face_records.encode(face, video)
 
 
 def _final(job: Job, shard: Shard) -> epath.Path:

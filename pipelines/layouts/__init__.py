@@ -9,6 +9,7 @@ from pipelines.layouts import (
     avdeepfake1m,
     deepfaketimit,
     dfdc,
+    face_sets,
     fakeavceleb,
     folders,
     lavdf,
@@ -24,12 +25,16 @@ LAYOUTS: dict[str, Callable[[epath.Path], Listing]] = {
     "lavdf": lavdf.read,
     "avdeepfake1m": avdeepfake1m.read,
     "deepfaketimit": deepfaketimit.read,
+    "faces": face_sets.read,
+    "faces_dfdc": face_sets.read_dfdc,
+    "faces_celebdf": face_sets.read_celebdf,
+    "faces_faceforensics": face_sets.read_faceforensics,
 }
 
 # Data sets that people ask for and that cannot be used here.
 _REFUSED = {
     "faceforensics": "the clips of FaceForensics++ have no sound, and tfmds compares"
-    " sound and picture",
+    " sound and picture; faces cut out of them are read by faces_faceforensics",
 }
 
 

@@ -95,7 +95,7 @@ def test_records_of_something_else_are_named(path):
     with tf.io.TFRecordWriter(str(path / NAME)) as writer:
         writer.write(b"something else")
     forget(path, "bytes")
-    assert problems(path) == {NAME: "its record 0 is no track record"}
+    assert problems(path) == {NAME: "its record 0 is none of tracks"}
 
 
 def test_a_data_set_from_before_the_digests_is_read(path):

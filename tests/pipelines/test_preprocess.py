@@ -17,13 +17,14 @@ import tensorflow as tf
 from etils import epath
 
 from pipelines import record_files, shards
+from tests import faces
 from tests import media as make
 from tests.conftest import assert_refused, run_program
 from tests.faults import faulty  # noqa: F401
 from tfmds import spec
 from tfmds.common import files
 from tfmds.common.errors import InputError
-from tfmds.data import data_set, manifest
+from tfmds.data import data_set, face_records, manifest
 from tfmds.data.records import TrackSegment
 from tfmds.preprocessing import processes
 from tfmds.preprocessing.config import PreprocessingConfig
@@ -534,3 +535,42 @@ def test_a_set_of_which_only_the_last_part_is_there_is_taken(tmp_path):
         record_files._check_files(tmp_path / "manifest.csv", rows)
     (tmp_path / "v119.mp4").touch()
     record_files._check_files(tmp_path / "manifest.csv", rows)
+
+
+def test_pictures_of_tracks_and_stills_become_records_of_faces(videos, tmp_path):
+    folder = videos.parent
+    (folder / "face.jpg").write_bytes(faces.jpeg(faces.marked(64, 64, (0, 0, 60, 60))))
+    (folder / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    rows = [
+        *manifest.read_manifest(videos),
+        manifest.Video("face", "face.jpg", "fake", "train", "g", forged="picture"),
+        manifest.Video("damaged", "damaged.jpg", "real", "train", "h"),
+    ]
+    table = folder / "faces.csv"
+    manifest.write_manifest(table, rows)
+    options = PreprocessingConfig(pictures=4)
+    made = record_files.preprocess(
+        table, tmp_path, "faces", 1, options, beam_arguments=HERE
+    )
+    by_name = {row.video.video_id: (row.status, row.chunks) for row in made}
+    # What has no sound has a picture.
+    assert by_name["mute"] == by_name["v0"] == (spec.OK, 4)
+    assert by_name["face"] == (spec.OK, 1)
+    assert by_name["damaged"] == (spec.DECODE_ERROR, 0)
+    found = data_set.DataSet.load(tmp_path, data_set.FACES)
+    stored = [
+        face_records.decode(record.numpy())
+        for record in tf.data.TFRecordDataset(found.shard_files("train"))
+    ]
+    of_v1 = [one for one in stored if one.video_id == "v1"]
+    assert [one.label for one in of_v1] == [spec.FAKE] * 4
+    # Spread over its 3 s.
+    assert [one.face.seconds for one in of_v1] == pytest.approx(
+        [0.375, 1.125, 1.875, 2.625], abs=0.05
+    )
+    with pytest.raises(InputError, match="holds records of faces, expected tracks"):
+        data_set.DataSet.load(tmp_path)
+    again = record_files.preprocess(
+        table, tmp_path, "faces", 1, options, beam_arguments=HERE
+    )
+    assert again == made

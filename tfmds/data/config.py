@@ -47,6 +47,15 @@ class BatchConfig:
         high=1,
     )
 
+    # See data/face_batches.py.
+    fake_share: float = setting(
+        0.5,
+        "With --network=picture: share of a batch that is of faces labelled fake; the"
+        " others are real ones, of which --self_blend makes some forged.",
+        low=0,
+        high=1,
+    )
+
     def __post_init__(self) -> None:
         flags.check(self)
 

@@ -14,6 +14,8 @@ from tfmds.data import manifest
 
 INFO_FILE = "tfmds.json"
 VIDEOS_FILE = "videos.csv"
+# What its records are: tracks with their sound, or single faces.
+TRACKS, FACES = "tracks", "faces"
 # What a run has finished so far; gone when the data set is whole.
 WORK_DIR = ".incomplete"
 
@@ -90,11 +92,18 @@ class DataSet:
     info: dict[str, Any]
 
     @classmethod
-    def load(cls, data_dir: os.PathLike | str) -> "DataSet":
+    def load(
+        cls, data_dir: os.PathLike | str, records: str | None = TRACKS
+    ) -> "DataSet":
         """Opens the data set in a directory.
 
+        Args:
+          data_dir: The directory.
+          records: What its records are to be, `TRACKS` or `FACES`; None for any.
+
         Raises:
-          InputError: There is none, it is not whole, or it has another format.
+          InputError: There is none, it is not whole, it has another format, or its
+            records are others.
         """
         path = epath.Path(data_dir)
         file = path / INFO_FILE
@@ -117,6 +126,13 @@ class DataSet:
             " the tfmds that made it.",
             needed=("name", "chunk_spec", "splits"),
         )
+        found = info.get("records", TRACKS)
+        if records and found != records:
+            pictures = "with" if records == FACES else "without"
+            raise InputError(
+                f"{path}: holds records of {found}, expected {records}; python -m"
+                f" pipelines.preprocess makes these {pictures} --pictures"
+            )
         return cls(
             path=path,
             name=info["name"],
@@ -124,6 +140,11 @@ class DataSet:
             splits=tuple(info["splits"]),
             info=info,
         )
+
+    @property
+    def records(self) -> str:
+        """What its records are, `TRACKS` or `FACES`."""
+        return str(self.info.get("records", TRACKS))
 
     def shard_files(self, *splits: str) -> list[str]:
         """The shards of these splits in their order, as TensorFlow takes them.

@@ -26,10 +26,11 @@ _SHOWN = ("frames", "mfcc", "label", "visual_label", "audio_label")
 
 def read_records(shards: Sequence[str]) -> tf.data.Dataset:
     """The records of some shards in their order, scalar strings."""
-    return tf.data.TFRecordDataset(list(shards)).with_options(_options())
+    return tf.data.TFRecordDataset(list(shards)).with_options(options())
 
 
-def _options() -> tf.data.Options:
+def options() -> tf.data.Options:
+    """Those of every pipeline."""
     options = tf.data.Options()
     # As many calls at once as there are cores. Who would tune their number sleeps up to
     # a minute between two looks, and the end of an iterator waits until it wakes.
@@ -322,7 +323,7 @@ def training_dataset(
     dataset = dataset.map(show, num_parallel_calls=tf.data.AUTOTUNE).batch(
         batch.size // context.num_replicas_in_sync, drop_remainder=True
     )
-    dataset = dataset.with_options(_options())
+    dataset = dataset.with_options(options())
     if service_address:
         service = tf.data.experimental.service
         dataset = dataset.apply(

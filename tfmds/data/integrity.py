@@ -10,9 +10,9 @@ from etils import epath
 
 from tfmds.common import files
 from tfmds.common.errors import InputError
-from tfmds.data import input_pipeline
-from tfmds.data.data_set import DataSet
-from tfmds.spec import SPLITS, ChunkSpec
+from tfmds.data import face_batches, input_pipeline
+from tfmds.data.data_set import FACES, DataSet
+from tfmds.spec import SPLITS
 
 _WHAT_TO_DO = (
     "Copy the data set again, or delete it and make it again with"
@@ -37,10 +37,10 @@ def verify(
             continue
         for entry in data_set.info["splits"][split]["shards"]:
             path = data_set.path / entry["file"]
-            yield entry["file"], _problem(path, entry, data_set.spec)
+            yield entry["file"], _problem(path, entry, data_set)
 
 
-def _problem(path: epath.Path, entry: dict[str, Any], spec: ChunkSpec) -> str:
+def _problem(path: epath.Path, entry: dict[str, Any], data_set: DataSet) -> str:
     if not path.exists():
         return "is missing"
     size = path.stat().length
@@ -49,12 +49,15 @@ def _problem(path: epath.Path, entry: dict[str, Any], spec: ChunkSpec) -> str:
     count = 0
     try:
         for record in input_pipeline.read_records([os.fspath(path)]):
-            input_pipeline.parse_track(record, spec)
+            if data_set.records == FACES:
+                face_batches.parse(record)
+            else:
+                input_pipeline.parse_track(record, data_set.spec)
             count += 1
     except tf.errors.DataLossError:
         return f"is damaged after {count} whole records"
     except tf.errors.InvalidArgumentError:
-        return f"its record {count} is no track record"
+        return f"its record {count} is none of {data_set.records}"
     if count != entry.get("records", count):
         return f"has {count} records, was written with {entry['records']}"
     if "sha256" in entry and files.sha256(path) != entry["sha256"]:

@@ -11,12 +11,14 @@ The same in all frames of a chunk but for a tremble. Stateless: the same seed gi
 same pictures.
 """
 
+import dataclasses
 import math
 
 import tensorflow as tf
 
 from tfmds.common.errors import InputError
 from tfmds.data import augmentation
+from tfmds.data.face_records import IN_TRACK
 from tfmds.spec import ChunkSpec, ViewConfig
 
 # The least side of a picture in which an edge of blending can be seen.
@@ -54,6 +56,27 @@ _SHARPENED = 1.5
 # Lowest JPEG quality of the face, and of what comes out, blended or not.
 _FACE_QUALITY = 30
 _QUALITY = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the crop of a track would lie on a picture, whose shares are those above.
+
+    Attributes:
+      top: Of its upper edge, as a share of the picture's side.
+      left: The same of its left edge.
+      side: The same of its side.
+    """
+
+    top: tf.Tensor | float = 0.0
+    left: tf.Tensor | float = 0.0
+    side: tf.Tensor | float = 1.0
+
+    @classmethod
+    def of(cls, box: tf.Tensor) -> "Place":
+        """Around a face's square: left, top, right, bottom as shares, float `[4]`."""
+        side = (box[2] - box[0]) / (IN_TRACK[2] - IN_TRACK[0])
+        return cls(box[1] - IN_TRACK[1] * side, box[0] - IN_TRACK[0] * side, side)
 
 
 def check(spec: ChunkSpec, view: ViewConfig) -> None:
@@ -96,8 +119,18 @@ def maybe_blend(
     return augmentation.compress(frames, quality), chosen
 
 
-def blend(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Lays each face of uint8 `[t, s, s, 3]` over itself; the same shape and dtype."""
+def blend(frames: tf.Tensor, seed: tf.Tensor, place: Place | None = None) -> tf.Tensor:
+    """Lays each face over itself.
+
+    Args:
+      frames: uint8 `[t, s, s, 3]`.
+      seed: int `[2]`.
+      place: Where the face is, where these are not crops of a track.
+
+    Returns:
+      The same shape and dtype.
+    """
+    place = place or Place()
     seeds = tf.random.experimental.stateless_split(seed, 4)
     draw = tf.random.stateless_uniform([3], seeds[0])
     count, side = frames.shape[0], frames.shape[1]
@@ -107,22 +140,24 @@ def blend(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     face, ground = tf.cond(
         draw[0] < 0.5, lambda: (changed, pictures), lambda: (pictures, changed)
     )
-    face = _move(face, _moves(count, side, seeds[2]))
-    weight = face_mask(side, seeds[3]) * _between(_OPACITY, draw[1])
+    face = _move(face, _moves(count, side, seeds[2]), place)
+    weight = face_mask(side, seeds[3], place) * _between(_OPACITY, draw[1])
     mixed = ground + weight[None, ..., None] * (face - ground)
     return tf.cast(tf.clip_by_value(tf.round(mixed), 0, 255), tf.uint8)
 
 
-def face_mask(side: int, seed: tf.Tensor) -> tf.Tensor:
+def face_mask(side: int, seed: tf.Tensor, where: Place | None = None) -> tf.Tensor:
     """A soft, dented oval over the face or its lower half, float32 `[s, s]` 0 to 1."""
+    where = where or Place()
     draw = tf.random.stateless_uniform([12], seed)
     sign = 2 * draw - 1
     lower = draw[0] < _LOWER
     centre = tf.where(lower, _LOWER_CENTRE, _CENTRE) + _MOVED_MASK * sign[1:3]
     radii = tf.where(lower, _LOWER_RADII, _RADII) * (1 + _RESIZED * sign[3:5])
     place = (tf.range(side, dtype=tf.float32) + 0.5) / side
-    down = (place[:, None] - centre[0]) / radii[0]
-    across = (place[None] - centre[1]) / radii[1]
+    row, column = ((place - x) / where.side for x in (where.top, where.left))
+    down = (row[:, None] - centre[0]) / radii[0]
+    across = (column[None] - centre[1]) / radii[1]
     angle = tf.atan2(down, across)
     rim = 1.0 + tf.add_n(
         [
@@ -180,11 +215,12 @@ def _moves(count: int, side: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.concat([tf.fill([count, 1], 1 + _SCALED * sign[0]), move], 1)
 
 
-def _move(pictures: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+def _move(pictures: tf.Tensor, moves: tf.Tensor, place: Place) -> tf.Tensor:
     """Scales each picture about the face's centre and moves it."""
     side = pictures.shape[1]
-    scale, right, down = tf.unstack(moves, axis=1)
-    row, column = (share * (side - 1) for share in _CENTRE)
+    scale, right, down = tf.unstack(moves * [1.0, place.side, place.side], axis=1)
+    row = (place.top + _CENTRE[0] * place.side) * (side - 1)
+    column = (place.left + _CENTRE[1] * place.side) * (side - 1)
     zero = tf.zeros_like(scale)
     # From a place in the output to that in the input.
     matrices = tf.stack(

@@ -7,6 +7,8 @@ from tfmds.common import flags
 from tfmds.common.errors import InputError
 from tfmds.common.flags import setting
 
+# What a still is of: a face cut to its edges, or one to be looked for.
+STILLS = ("tight", "wide")
 # All tracks of a video, the one with the largest face in the mean, or the one that
 # covers most seconds; the earlier one among equals.
 TRACKS = ("all", "largest", "longest")
@@ -123,6 +125,21 @@ class PreprocessingConfig(MediaTracks, MediaLimits):
         "Which faces of a video are kept: all; the one that is largest in the mean; the"
         " one in view for longest.",
         choices=TRACKS,
+    )
+    pictures: int = setting(
+        0,
+        "Stores so many pictures of each 10 s (max_record_seconds) of a track, and no"
+        " sound, which then is not needed; stills are read too. 0: tracks with sound.",
+        low=0,
+        high=300,
+        flag=None,
+    )
+    stills: str = setting(
+        "tight",
+        "With pictures: whether stills were cut to the face, or the face is to be"
+        " looked for in them.",
+        choices=STILLS,
+        flag=None,
     )
     max_duration_seconds: int = setting(
         4 * 3600, "Longer videos are not decoded.", low=1, high=10_000_000

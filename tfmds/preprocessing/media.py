@@ -116,7 +116,12 @@ class Media:
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = self._threads(num_threads)
         rate = chunk_spec.sample_rate
-        if sound_path is None:
+        heard: int | None = None
+        if options.pictures:
+            self._clock = Clock(self._container, [self._stream])
+            zero = self._first_picture()
+            self.sound: sound.Sound = sound.Silence()
+        elif sound_path is None:
             heard = sound.choose(path, rate, options, self._stream)
             both = [self._stream, self._container.streams[heard]]
             self._clock = Clock(self._container, both)

@@ -182,6 +182,29 @@ class Sound:
                 position += len(samples)
 
 
+class Silence(Sound):
+    """No sound, where none is asked for."""
+
+    def __init__(self) -> None:
+        self.path = self.note = ""
+        self.stated_seconds = 0.0
+        self.end = None
+
+    def missing(self, end: float | None) -> list[containers.Unread]:
+        """Nothing: none is asked for."""
+        return []
+
+    def close(self) -> None:
+        """Does nothing."""
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Zeros."""
+        return np.zeros(stop - start, np.float32)
+
+    def forget(self, before: int) -> None:
+        """Does nothing."""
+
+
 def choose(
     path: os.PathLike | str,
     sample_rate: int,

@@ -9,7 +9,7 @@ from typing import Any
 from tfmds import spec
 from tfmds.data.data_set import MediaFacts
 from tfmds.data.records import TrackSegment
-from tfmds.preprocessing import faces, facts, shots, sources
+from tfmds.preprocessing import faces, facts, shots, sources, stills
 from tfmds.preprocessing.config import PreprocessingConfig
 from tfmds.preprocessing.containers import MediaError, Unread
 from tfmds.preprocessing.crops import TrackCrops
@@ -123,6 +123,11 @@ class TrackReader:
                 with sources.local_file(
                     self._path, self._options.max_video_bytes
                 ) as path:
+                    if self._options.pictures and stills.is_still(path):
+                        segment, known = stills.read(path, self._options, self._spec)
+                        self.summary = Summary(spec.OK, tracks=1, chunks=1, media=known)
+                        yield segment.to_bytes()
+                        return
                     summary = self._read_into(held, path)
             except MediaError as e:
                 self.summary = Summary(e.status, e.reason)
