@@ -34,6 +34,9 @@ OWN, VIDEO = "own", "video"
 
 SPLITS = ("train", "validation", "test")
 
+# What network a run is of.
+TWO_STREAM, PICTURE_NETWORK = "two_stream", "picture"
+
 # What became of a video.
 OK = "ok"
 NO_FACE = "no_face"

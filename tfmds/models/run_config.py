@@ -7,7 +7,7 @@ from etils import epath
 
 from tfmds.common import files, json_files
 from tfmds.common.errors import InputError
-from tfmds.spec import FORMAT_VERSION, STREAMS, VIDEO
+from tfmds.spec import FORMAT_VERSION, STREAMS, TWO_STREAM, VIDEO
 
 _CONFIG = "config.json"
 
@@ -31,13 +31,24 @@ def read(workdir: os.PathLike | str) -> dict[str, Any] | None:
     )
 
 
-def of_run(workdir: os.PathLike | str) -> dict[str, Any]:
-    """The same; raises InputError where there is no run."""
+def network(workdir: os.PathLike | str) -> str:
+    """What network a run is of; `spec.TWO_STREAM` also where there is no run."""
+    return (read(workdir) or {}).get("network", TWO_STREAM)
+
+
+def of_run(workdir: os.PathLike | str, network: str | None = None) -> dict[str, Any]:
+    """The same; raises InputError where there is no run, or one of another network."""
     config = read(workdir)
     if config is None or "model" not in config:
         raise InputError(
             f"{workdir}: not a model. Expected the --workdir of tfmds.train, which"
             f" holds {_CONFIG} and checkpoints/"
+        )
+    found = config.get("network", TWO_STREAM)
+    if network and found != network:
+        raise InputError(
+            f"{workdir}: is a run of --network={found}, expected one of"
+            f" --network={network}"
         )
     return config
 
