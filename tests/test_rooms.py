@@ -30,7 +30,7 @@ ROOMS = {
         *("evaluation", "judgement"),
     ],
     "training": [
-        *("exporting", "scoring", "reporting"),
+        *("exporting", "scoring", "importing", "reporting"),
         *("models", "data", "evaluation"),
     ],
     "serving": ["detection", "exporting", "reporting"],

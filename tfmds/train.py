@@ -24,22 +24,30 @@ others wait until it is started again.
 """
 
 import dataclasses
-import shlex
 import sys
 
 from tfmds.common import app
 from tfmds.common.errors import InputError
 from tfmds.common.flags import FOLDER, REQUIRED, setting
 from tfmds.data.config import BatchConfig
-from tfmds.models.config import TwoStreamConfig
+from tfmds.models.config import PictureConfig, TwoStreamConfig
+from tfmds.spec import PICTURE_NETWORK, TWO_STREAM
 from tfmds.training.config import MULTI_WORKER, RunConfig, TrainingConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """What to train on, and where the run goes."""
 
     data_dir: str = setting(REQUIRED, "Folder that pipelines.preprocess wrote.")
+    more_data: tuple[str, ...] = setting(
+        (), "With --network=picture: further data sets of faces, drawn from as often."
+    )
+    network: str = setting(
+        TWO_STREAM,
+        "Two streams of mouth and voice, or one of single pictures (docs/pictures.md).",
+        choices=(TWO_STREAM, PICTURE_NETWORK),
+    )
     workdir: str = setting(
         REQUIRED, "Where configuration, checkpoints and logs go.", writes=FOLDER
     )
@@ -48,23 +56,24 @@ class TrainConfig:
 def main(
     config: TrainConfig,
     model: TwoStreamConfig,
+    picture: PictureConfig,
     batch: BatchConfig,
     training: TrainingConfig,
     run: RunConfig,
 ) -> None:
     """Flags to configuration to one call."""
-    from tfmds.training.loop import FEW_VIDEOS, WorkerLost, compared_by
+    from tfmds.training import picture_run
+    from tfmds.training.loop import WorkerLost, told
     from tfmds.training.run import train
 
+    if config.more_data and config.network != PICTURE_NETWORK:
+        raise InputError(f"--more_data goes with --network={PICTURE_NETWORK} alone")
+    data_dirs, settings = [config.data_dir, *config.more_data], (batch, training, run)
     try:
-        state = train(
-            config.data_dir,
-            config.workdir,
-            model,
-            batch,
-            training,
-            run,
-        )
+        if config.network == PICTURE_NETWORK:
+            state = picture_run.train(data_dirs, config.workdir, picture, *settings)
+        else:
+            state = train(config.data_dir, config.workdir, model, *settings)
     except WorkerLost as e:
         if run.strategy != MULTI_WORKER:
             raise InputError(
@@ -74,25 +83,8 @@ def main(
         print(f"{e}; starting again and waiting for it", file=sys.stderr, flush=True)
         # TensorFlow can join a cluster only once in a process.
         app.restart()
-    figures = ", ".join(f"{k} {v:.4g}" for k, v in sorted(state.metrics.items()))
-    print(f"{config.workdir}: {state.epoch} epochs, {state.step} steps. {figures}")
-    curves = shlex.join(["tensorboard", f"--logdir={config.workdir}/logs"])
-    # A run without a step has no figures to compare.
-    if not state.metrics:
-        print(f"Curves: {curves}")
-        return
-    if state.epoch >= training.epochs:
-        print("A higher --epochs trains it longer.")
-    by, _ = compared_by(state.metrics, training)
-    count = round(state.metrics.get("validation/videos", 0))
-    chance = ", so few that chance may have chosen" if count < FEW_VIDEOS else ""
-    of = f" ({count} validation videos{chance})" if count else ""
-    print(f"Best checkpoint: step {state.best_step}, chosen by {by}{of}.")
-    words = [f"--model={config.workdir}", f"--data_dir={config.data_dir}"]
-    if "validation/auc" not in state.metrics:
-        words.append("--mismatches")
-    print(f"Curves: {curves}")
-    print(f"Next: {app.command('tfmds.select_threshold', *words, '--output_dir=DIR')}")
+    for line in told(config.workdir, config.data_dir, state, training, config.network):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,10 @@ def test_words_state_a_configuration_and_leave_defaults_out(parse):
         (["--name=n", "--share=-1"], "--share=-1"),
         (["--name=n", "--inner=1"], "Unknown command line flag 'inner'"),
         (["--name=n", "--flagfile"], "expected the name of a file"),
-        (["--name=n", "--flagfile=none.flags"], "demo.flags, paper.flags, robust"),
+        (
+            ["--name=n", "--flagfile=none.flags"],
+            "demo.flags, paper.flags, picture.flags, robust",
+        ),
     ],
 )
 def test_a_wrong_flag_is_an_error_of_input(parse, words, message):

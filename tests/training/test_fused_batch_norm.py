@@ -45,12 +45,13 @@ def test_answers_and_statistics_are_those_of_keras(inputs):
             assert np.abs(np.array(one) - start).max() > 1e-3
 
 
-def test_only_norms_of_pictures_are_replaced():
+def test_only_norms_of_convolutions_are_replaced():
     streams, _ = split_at_embeddings(network())
     fused = with_fused_batch_norm(streams)
     norms = {layer.name for layer in streams.layers if layer.name.endswith("_bn")}
     kept = {
         x.name for x in fused.layers if isinstance(x, keras.layers.BatchNormalization)
     }
-    assert norms - kept == {name for name in norms if name.startswith("visual_st")}
+    convolutions = ("visual_st", "audio_conv")
+    assert norms - kept == {name for name in norms if name.startswith(convolutions)}
     assert {"visual_dense_bn", "audio_dense_bn"} <= kept

@@ -225,15 +225,15 @@ def test_a_second_training_of_a_run_waits_for_the_first(tmp_path, capsys):
     entered = threading.Event()
 
     def second() -> None:
-        with run._alone(tmp_path, is_chief=True):
+        with run.alone(tmp_path, is_chief=True):
             entered.set()
 
     thread = threading.Thread(target=second)
-    with run._alone(tmp_path, is_chief=True):
+    with run.alone(tmp_path, is_chief=True):
         thread.start()
         assert not entered.wait(0.5)
         # Other workers of the same training do not wait.
-        with run._alone(tmp_path, is_chief=False):
+        with run.alone(tmp_path, is_chief=False):
             pass
     assert entered.wait(60)
     thread.join()

@@ -82,12 +82,15 @@ def check(data_set: DataSet) -> int:
 
 
 @contextlib.contextmanager
-def damage_is_named(data_set: DataSet, splits: Sequence[str]) -> Iterator[None]:
+def damage_is_named(
+    data_set: DataSet, splits: Sequence[str], *more: DataSet
+) -> Iterator[None]:
     """Says which shard it is, where one that is read turns out damaged.
 
     Args:
       data_set: What is read.
       splits: The splits that are; those the data set lacks are passed over.
+      *more: Further data sets that are read with it.
 
     Raises:
       InputError: A shard is missing, truncated or altered.
@@ -96,10 +99,16 @@ def damage_is_named(data_set: DataSet, splits: Sequence[str]) -> Iterator[None]:
         yield
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as e:
         # TensorFlow tells the place in the file but not the file.
-        damaged = [name for name, problem in verify(data_set, splits) if problem]
+        damaged = [
+            os.fspath(one.path / name)
+            for one in (data_set, *more)
+            for name, problem in verify(one, splits)
+            if problem
+        ]
         if not damaged and isinstance(e, tf.errors.NotFoundError):
             raise
+        what = ", ".join(damaged) or f"a shard of {data_set.path}"
         raise InputError(
-            f"{data_set.path}: {', '.join(damaged) or 'a shard'} is damaged: missing,"
-            f" truncated or altered since it was written. {_WHAT_TO_DO}"
+            f"{what} is damaged: missing, truncated or altered since it was written."
+            f" {_WHAT_TO_DO}"
         ) from e

@@ -17,11 +17,9 @@ from tensorboard.plugins.custom_scalar import summary as custom_scalars
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
-from tfmds import spec
 from tfmds.evaluation import metrics
 from tfmds.evaluation.ranking import Sample
-from tfmds.reporting import chunk_pictures, result_charts
-from tfmds.training.validation import SPLIT, Result, Samples
+from tfmds.training.validation import SPLIT, Evaluated
 
 LOGS = "logs"
 
@@ -29,8 +27,6 @@ LOGS = "logs"
 _NUM_LEVELS = 101
 # Steps of this process before the profiler starts: the first ones compile and fill.
 _WARM_UP = 10
-# Chunks shown, half of each class.
-_NUM_SHOWN = 4
 
 
 class Board:
@@ -94,7 +90,7 @@ class Board:
             for tag, value in figures.items():
                 tf.summary.scalar(tag, value)
 
-    def write_epoch(self, step: int, result: Result | None) -> None:
+    def write_epoch(self, step: int, result: Evaluated | None) -> None:
         """What validation found after the epoch that ended with `step`."""
         if result is not None:
             with self._writer.as_default(step=step):
@@ -105,7 +101,7 @@ class Board:
         self._writer.flush()
 
 
-def _write_result(step: int, result: Result) -> None:
+def _write_result(step: int, result: Evaluated) -> None:
     for tag, value in (result.figures() | result.bounds()).items():
         tf.summary.scalar(tag, value)
     sample = result.evaluation.sample
@@ -114,12 +110,8 @@ def _write_result(step: int, result: Result) -> None:
             tf.summary.histogram(f"mds/{word}", sample.score[mask])
     if sample.fake.any() and not sample.fake.all():
         _write(_precision_recall(sample), step)
-    _write_picture("validation/evaluation", result_charts.picture(result.evaluation))
-    _write_picture("validation/samples", _samples_picture(result.samples))
-    _write_picture(
-        "validation/mouth_against_voice",
-        chunk_pictures.pairwise(result.samples.pairwise_distance, result.samples.label),
-    )
+    for tag, png in result.pictures():
+        _write_picture(tag, png)
 
 
 def _write(summary: Any, step: int) -> None:
@@ -200,25 +192,3 @@ def _precision_recall(sample: Sample) -> Any:
         display_name="Precision over recall",
         description="Validation videos, thresholds at even steps of the MDS.",
     )
-
-
-def _samples_picture(samples: Samples) -> bytes:
-    """Some chunks of each class: frames, MFCC and distance."""
-    shown = _shown(samples.label)
-    distance = np.diagonal(samples.pairwise_distance)
-    return chunk_pictures.chunks(
-        samples.frames[shown],
-        samples.mfcc[shown],
-        samples.label[shown],
-        [
-            f"distance {distance[chunk]:.3f}"
-            f" ({samples.video_id[chunk]} from {samples.start_seconds[chunk]:g} s)"
-            for chunk in shown
-        ],
-    )
-
-
-def _shown(label: np.ndarray) -> np.ndarray:
-    by_class = [np.flatnonzero(label == c) for c in (spec.REAL, spec.FAKE)]
-    chosen = np.concatenate([rows[:: max(1, len(rows) // 2)][:2] for rows in by_class])
-    return chosen[:_NUM_SHOWN]

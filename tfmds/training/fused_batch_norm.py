@@ -1,4 +1,4 @@
-"""Batch norms of the visual stream in training, by one TensorFlow operation each.
+"""Batch norms of convolutions in training, by one TensorFlow operation each.
 
 Keras spells a batch norm out in many passes over its input, which on a CPU take three
 to six times as long.
@@ -12,10 +12,10 @@ from tfmds.models.batch_norm import BatchNormalization
 
 
 def with_fused_batch_norm(model: keras.Model) -> keras.Model:
-    """The same network, weights shared, whose batch norms of pictures are fused."""
+    """The same network, weights shared, whose norms of convolutions are fused."""
 
     def clone(layer: layers.Layer) -> layers.Layer:
-        pictures = [len(x.shape) == 5 for x in tree.flatten(layer.input)]
+        pictures = [len(x.shape) in (4, 5) for x in tree.flatten(layer.input)]
         if isinstance(layer, BatchNormalization) and all(pictures):
             return _Fused(layer)
         return layer
@@ -24,7 +24,7 @@ def with_fused_batch_norm(model: keras.Model) -> keras.Model:
 
 
 class _Fused(layers.Layer):
-    """What `norm` does in training to float `[n, t, h, w, c]`, to its own weights."""
+    """What `norm` does in training to float `[..., h, w, c]`, to its own weights."""
 
     def __init__(self, norm: BatchNormalization):
         super().__init__(name=norm.name, dtype=norm.dtype_policy)
@@ -41,7 +41,7 @@ class _Fused(layers.Layer):
             return norm(inputs, training=False)
         shape = tf.shape(inputs)
         # The operation takes pictures; over which axes is the same to it.
-        flat = tf.reshape(inputs, [-1, shape[2], shape[3], inputs.shape[-1]])
+        flat = tf.reshape(inputs, [-1, shape[-3], shape[-2], inputs.shape[-1]])
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             flat, norm.gamma, norm.beta, epsilon=norm.epsilon, is_training=True
         )

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,13 +13,14 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfmds.common import progress
+from tfmds import spec
+from tfmds.common import app, progress
 from tfmds.common.errors import InputError
 from tfmds.evaluation import scores
 from tfmds.models import checkpoints
 from tfmds.training.board import Board
 from tfmds.training.config import TrainingConfig
-from tfmds.training.validation import Validation, write_scores
+from tfmds.training.validation import Evaluated, write_scores
 
 # Figures of so many steps are fetched together.
 _STEPS_AT_ONCE = 20
@@ -67,6 +69,38 @@ def compared_by(
     return "the lowest training loss", -figures["loss"]
 
 
+def told(
+    workdir: os.PathLike | str,
+    data_dir: os.PathLike | str,
+    state: checkpoints.State,
+    recipe: TrainingConfig,
+    network: str,
+) -> Iterator[str]:
+    """What a user is told at the end of a run, and what to do next, in lines."""
+    figures = ", ".join(f"{k} {v:.4g}" for k, v in sorted(state.metrics.items()))
+    yield f"{workdir}: {state.epoch} epochs, {state.step} steps. {figures}"
+    curves = f"Curves: {shlex.join(['tensorboard', f'--logdir={workdir}/logs'])}"
+    # A run without a step has no figures to compare.
+    if not state.metrics:
+        yield curves
+        return
+    if state.epoch >= recipe.epochs:
+        yield "A higher --epochs trains it longer."
+    by, _ = compared_by(state.metrics, recipe)
+    count = round(state.metrics.get("validation/videos", 0))
+    chance = ", so few that chance may have chosen" if count < FEW_VIDEOS else ""
+    of = f" ({count} validation videos{chance})" if count else ""
+    yield f"Best checkpoint: step {state.best_step}, chosen by {by}{of}."
+    yield curves
+    program, words = "tfmds.export", [f"--model={workdir}"]
+    if network == spec.TWO_STREAM:
+        program = "tfmds.select_threshold"
+        words.append(f"--data_dir={data_dir}")
+        if "validation/auc" not in state.metrics:
+            words.append("--mismatches")
+    yield f"Next: {app.command(program, *words, '--output_dir=DIR')}"
+
+
 class WorkerLost(Exception):
     """Another worker of the run is gone; it goes on once all have started again."""
 
@@ -79,7 +113,7 @@ class Loop:
       workdir: Where it lives.
       model: The network with its optimizer, as `state` says.
       train_step: Trains on a batch and returns its figures by tag.
-      validation: Scores the validation split.
+      validation: Scores the validation split, None where there is none.
       board: Where figures are shown.
       epochs: Epochs in all.
       steps_per_epoch: Steps of each.
@@ -94,7 +128,7 @@ class Loop:
     workdir: os.PathLike | str
     model: keras.Model
     train_step: TrainStep
-    validation: Validation
+    validation: Callable[[], Evaluated | None]
     board: Board
     epochs: int
     steps_per_epoch: int

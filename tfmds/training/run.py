@@ -18,7 +18,7 @@ from tfmds.data import input_pipeline, integrity, self_blending
 from tfmds.data.config import BatchConfig
 from tfmds.data.data_set import DataSet
 from tfmds.models import checkpoints, losses, run_config
-from tfmds.models.config import TwoStreamConfig
+from tfmds.models.config import PictureConfig, TwoStreamConfig
 from tfmds.models.optimizers import AdamL2, AdamW
 from tfmds.models.two_stream import (
     two_stream,
@@ -79,11 +79,11 @@ def train(
         "batch": dataclasses.asdict(batch),
         "recipe": dataclasses.asdict(recipe),
         "data_set": data_set.name,
-        "data_digest": _digest([data_set.info, offsets] if offsets else data_set.info),
+        "data_digest": digest([data_set.info, offsets] if offsets else data_set.info),
     }
     is_chief = strategies.is_chief(strategy)
-    with _alone(workdir, is_chief):
-        _claim(workdir, config, is_chief)
+    with alone(workdir, is_chief):
+        claim(workdir, config, is_chief)
         keras.utils.set_random_seed(recipe.seed)
         keras.mixed_precision.set_global_policy(recipe.precision)
 
@@ -91,7 +91,7 @@ def train(
         steps_per_epoch = recipe.steps_per_epoch or max(1, in_epoch // batch.size)
         with strategy.scope():
             model = with_pairwise_distance(two_stream(model_config, data_set.spec))
-            model.compile(_optimizer(recipe, steps_per_epoch))
+            model.compile(optimizer(recipe, steps_per_epoch))
             model.optimizer.build(model.trainable_variables)
         if is_chief:
             checkpoints.clear_interrupted(workdir)
@@ -176,7 +176,7 @@ def train(
             return loop.run(batches)
 
 
-def _alone(
+def alone(
     workdir: os.PathLike | str, is_chief: bool
 ) -> contextlib.AbstractContextManager[None]:
     """Keeps another training of this run waiting: each would delete the other's."""
@@ -189,7 +189,8 @@ def _alone(
     return files.locked(workdir, waiting)
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """Tells JSON values from others."""
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -199,17 +200,21 @@ _OFFSETS_STAY = (
     " them so; --sampling=random takes it out"
 )
 
-# The flag of each setting of the configuration.
-_FLAGS = {
-    "model": flags.names(TwoStreamConfig),
-    "batch": flags.names(BatchConfig),
-    "recipe": flags.names(TrainingConfig),
-    "spec": {},
-}
 
+def claim(
+    workdir: os.PathLike | str,
+    config: dict[str, Any],
+    is_chief: bool,
+    model: type[TwoStreamConfig] | type[PictureConfig] = TwoStreamConfig,
+) -> None:
+    """Saves the configuration, or makes sure that the run there has the same.
 
-def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -> None:
-    """Saves the configuration, or makes sure that the run there has the same."""
+    Args:
+      workdir: Of the run.
+      config: The configuration, as the run has it on disk.
+      is_chief: Whether this process saves it.
+      model: The class of its part `model`.
+    """
     saved = run_config.read(workdir)
     if saved is None:
         if is_chief:
@@ -220,20 +225,22 @@ def _claim(workdir: os.PathLike | str, config: dict[str, Any], is_chief: bool) -
     if longer and "epochs" in begun:
         saved = {**saved, "recipe": {**begun, "epochs": config["recipe"]["epochs"]}}
     # A run saved before a field was added has that field's default.
-    defaults = {
-        "model": TwoStreamConfig().to_json(),
-        "batch": dataclasses.asdict(BatchConfig()),
-        "recipe": dataclasses.asdict(TrainingConfig()),
-        "spec": {},
-    }
-
-    def by_flag(part: str, values: dict[str, Any]) -> dict[str, Any]:
-        return {f"--{_FLAGS[part].get(k, k)}": value for k, value in values.items()}
-
+    parts = {"model": model, "batch": BatchConfig, "recipe": TrainingConfig}
     differing = []
-    for part, values in defaults.items():
-        before = by_flag(part, values | saved.get(part, {}))
-        differing += json_files.differences(before, by_flag(part, config[part]))
+    before, now = (c.get("network", spec.TWO_STREAM) for c in (saved, config))
+    if before != now:
+        differing.append(f"--network was {before}, now is {now}")
+        parts.pop("model")
+    for part, kind in parts.items():
+        names = flags.names(kind)
+
+        def by_flag(values: dict[str, Any], names: dict[str, str] = names) -> dict:
+            return {f"--{names.get(k, k)}": value for k, value in values.items()}
+
+        was = by_flag(dataclasses.asdict(kind()) | saved.get(part, {}))
+        differing += json_files.differences(was, by_flag(config[part]))
+    for name in {"spec"} & config.keys():
+        differing += json_files.differences(saved.get(name, {}), config[name])
     if saved.get("data_digest") != config["data_digest"]:
         differing.append(
             "the data set is another or has changed (it was"
@@ -339,9 +346,10 @@ def terms(
     }
 
 
-def _optimizer(
+def optimizer(
     recipe: TrainingConfig, steps_per_epoch: int
 ) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe, with its course of the learning rate."""
     rate: Any = recipe.learning_rate
     total_steps = recipe.epochs * steps_per_epoch
     if recipe.schedule == "cosine":

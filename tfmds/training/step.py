@@ -44,13 +44,15 @@ class Term:
 
 # By name.
 Terms = Mapping[str, Term]
-_INPUTS = ("frames", "mfcc")
+# Of a network: from its inputs to what may be gathered from replicas, and the rest.
+Split = Callable[[keras.Model], tuple[keras.Model, keras.Model]]
 
 
 def make(
     model: keras.Model,
     terms: Terms,
     strategy: tf.distribute.Strategy,
+    split: Split = split_at_embeddings,
 ) -> Callable[[Any], dict[str, tf.Tensor]]:
     """Makes the function that trains on a batch and returns its figures by tag.
 
@@ -63,6 +65,7 @@ def make(
       model: The network with its optimizer.
       terms: The loss.
       strategy: Over what to spread it.
+      split: Where the network is parted, as `split_at_embeddings` does.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas > 1:
@@ -70,20 +73,21 @@ def make(
             if isinstance(layer, BatchNormalization):
                 layer.synchronized = True
                 layer.replicas = replicas
-    streams, heads = split_at_embeddings(model)
+    streams, heads = split(model)
+    inputs = tuple(model.input)
     if replicas == 1:
         streams = with_fused_batch_norm(streams)
     variables = model.trainable_variables
 
     def replica_step(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
-            embeddings = streams({name: batch[name] for name in _INPUTS}, training=True)
+            embeddings = streams({name: batch[name] for name in inputs}, training=True)
             labels = {
                 name: strategies.gather(values)
                 for name, values in batch.items()
-                if name not in _INPUTS
+                if name not in inputs
             }
-            embeddings = [strategies.gather(x) for x in embeddings]
+            embeddings = [strategies.gather(x) for x in keras.tree.flatten(embeddings)]
             outputs = heads(embeddings, training=True)
             figures = {name: term.of(labels, outputs) for name, term in terms.items()}
             total = tf.add_n(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -25,6 +25,7 @@ from tfmds.evaluation.bootstrap import Estimate
 from tfmds.evaluation.evaluation import VIDEOS, Evaluation
 from tfmds.evaluation.lag_evidence import Evidence
 from tfmds.evaluation.scores import VideoScores
+from tfmds.reporting import chunk_pictures, result_charts
 from tfmds.scoring import lag_scores, scorer
 from tfmds.scoring.lag_scores import LagScores, Spoken
 from tfmds.spec import ViewConfig
@@ -32,6 +33,8 @@ from tfmds.spec import ViewConfig
 SPLIT = "validation"
 
 _NUM_SAMPLES = 24
+# Chunks shown, half of each class.
+_NUM_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,41 +59,24 @@ class Samples:
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class Evaluated:
     """The validation split after an epoch.
 
     Attributes:
       videos: The score of each video.
       evaluation: What the scores say.
-      mismatch_auc: AUC of real mouths with other chunks' voices against their own;
-        None without real chunks. It tells also without fakes what was learned.
-      aligned_auc: AUC of fakes, and of real mouths with the next video's voice, against
-        reals by the aligned score; None where that is not measured.
-      samples: Some chunks to look at.
     """
 
     videos: VideoScores
     evaluation: Evaluation
-    mismatch_auc: float | None
-    aligned_auc: float | None
-    samples: Samples
 
     def figures(self) -> dict[str, float]:
-        """Each metric of the videos, mean MDS of each class and AUC of mismatches.
-
-        By tag, such as `validation/auc`, those of the heads against their own stream
-        as `validation/visual_auc`; those there are.
-        """
-        sample = self.evaluation.sample
-        figures = {name: e.value for name, e in self._estimates().items()}
-        figures["mismatch_auc"] = self.mismatch_auc
-        figures["aligned_auc"] = self.aligned_auc
-        figures["videos"] = len(sample.score)
-        for word, mask in (("real", ~sample.fake), ("fake", sample.fake)):
-            figures[f"mds_{word}"] = sample.score[mask].mean() if any(mask) else None
+        """Each metric of the videos by tag, such as `validation/auc`, and how many."""
         return {
-            f"{SPLIT}/{name}": float(x) for name, x in figures.items() if x is not None
-        }
+            f"{SPLIT}/{name}": float(e.value)
+            for name, e in self._estimates().items()
+            if e.value is not None
+        } | {f"{SPLIT}/videos": len(self.evaluation.sample.score)}
 
     def bounds(self) -> dict[str, float]:
         """Ends of the intervals by tag, such as `validation/auc_low`."""
@@ -100,6 +86,10 @@ class Result:
             if estimate.interval
             for end, bound in zip(("low", "high"), estimate.interval, strict=True)
         }
+
+    def pictures(self) -> Iterator[tuple[str, bytes]]:
+        """PNG pictures to look at, by tag."""
+        yield f"{SPLIT}/evaluation", result_charts.picture(self.evaluation)
 
     def _estimates(self) -> dict[str, Estimate]:
         found = self.evaluation.estimates
@@ -111,6 +101,71 @@ class Result:
             if one.place == metrics.KEY
         }
         return {tag: found[name] for name, tag in names.items() if name in found}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result(Evaluated):
+    """The same, of a network of mouth and voice.
+
+    Attributes:
+      mismatch_auc: AUC of real mouths with other chunks' voices against their own;
+        None without real chunks. It tells also without fakes what was learned.
+      aligned_auc: AUC of fakes, and of real mouths with the next video's voice, against
+        reals by the aligned score; None where that is not measured.
+      samples: Some chunks to look at.
+    """
+
+    mismatch_auc: float | None
+    aligned_auc: float | None
+    samples: Samples
+
+    def figures(self) -> dict[str, float]:
+        """Each metric of the videos, mean MDS of each class and AUC of mismatches.
+
+        By tag, such as `validation/auc`, those of the heads against their own stream
+        as `validation/visual_auc`; those there are.
+        """
+        sample = self.evaluation.sample
+        figures: dict[str, float | None] = {}
+        figures["mismatch_auc"] = self.mismatch_auc
+        figures["aligned_auc"] = self.aligned_auc
+        for word, mask in (("real", ~sample.fake), ("fake", sample.fake)):
+            figures[f"mds_{word}"] = sample.score[mask].mean() if any(mask) else None
+        return super().figures() | {
+            f"{SPLIT}/{name}": float(x) for name, x in figures.items() if x is not None
+        }
+
+    def pictures(self) -> Iterator[tuple[str, bytes]]:
+        """The evaluation, sample chunks, distances of mouths to voices."""
+        yield from super().pictures()
+        samples = self.samples
+        yield f"{SPLIT}/samples", _samples_picture(samples)
+        yield (
+            f"{SPLIT}/mouth_against_voice",
+            chunk_pictures.pairwise(samples.pairwise_distance, samples.label),
+        )
+
+
+def _samples_picture(samples: Samples) -> bytes:
+    """Some chunks of each class: frames, MFCC and distance."""
+    shown = _shown(samples.label)
+    distance = np.diagonal(samples.pairwise_distance)
+    return chunk_pictures.chunks(
+        samples.frames[shown],
+        samples.mfcc[shown],
+        samples.label[shown],
+        [
+            f"distance {distance[chunk]:.3f}"
+            f" ({samples.video_id[chunk]} from {samples.start_seconds[chunk]:g} s)"
+            for chunk in shown
+        ],
+    )
+
+
+def _shown(label: np.ndarray) -> np.ndarray:
+    by_class = [np.flatnonzero(label == c) for c in (spec.REAL, spec.FAKE)]
+    chosen = np.concatenate([rows[:: max(1, len(rows) // 2)][:2] for rows in by_class])
+    return chosen[:_NUM_SHOWN]
 
 
 class Validation:
