@@ -51,6 +51,8 @@ WITHOUT_TENSORFLOW = (
     "tfmds.preprocessing",
     "tfmds.exporting.light_model",
     "tfmds.models.run_config",
+    "tfmds.exporting.picture_model",
+    "tfmds.data.face_records",
 )
 # File names that may stand in several rooms.
 SHARED_NAMES = {"__init__", "config"}

@@ -170,8 +170,8 @@ def test_a_run_begins_with_the_weights_of_another(data_dirs, config, tmp_path):
     )
     for mine, theirs in zip(two.trainable_weights, one.trainable_weights, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
+    larger = PictureConfig("tiny", 96)
     with pytest.raises(InputError, match="it is another network: backbone and size"):
-        larger = PictureConfig("tiny", 96)
         picture_run.train(data_dirs, tmp_path / "three", larger, BATCH, still)
 
 
