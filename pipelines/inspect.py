@@ -34,7 +34,7 @@ class InspectConfig:
 
 def main(config: InspectConfig) -> None:
     """Prints the tables and writes the page."""
-    data_set = DataSet.load(config.data_dir)
+    data_set = DataSet.load(config.data_dir, None)
     page = config.report or data_set.path / "audit.html"
     if not config.verify:
         files.check_writable(page, is_folder=False)

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from pipelines import audit
-from tests import tracks
+from tests import faces, tracks
 from tests.conftest import run_program
 from tfmds import spec
 from tfmds.data import data_set, stored_faces
@@ -106,6 +106,18 @@ def test_faces_of_both_classes_are_sampled(path):
         "real": 3,
         "fake": 3,
     }
+
+
+def test_single_faces_are_sampled_too(tmp_path):
+    made = faces.data_set_dir(tmp_path, {"train": 6, "test": 2})
+    sheets = audit.sample_faces(made, 3)
+    assert {name: len(found) for name, found in sheets.items()} == {
+        "real": 3,
+        "fake: checked": 3,
+    }
+    done = run_program("pipelines.inspect", f"--data_dir={made}", "--verify")
+    assert done.returncode == 0, done.stderr
+    assert "2 shards are as they were written" in done.stdout
 
 
 def test_the_program_prints_tables_and_warnings_and_writes_faces(path):

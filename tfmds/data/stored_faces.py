@@ -2,13 +2,17 @@
 
 import base64
 import dataclasses
+import functools
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import tensorflow as tf
 
 from tfmds import spec
 from tfmds.common.thumbnails import small
-from tfmds.data import input_pipeline
-from tfmds.data.data_set import DataSet
+from tfmds.data import face_records, input_pipeline
+from tfmds.data.data_set import FACES, DataSet
+from tfmds.data.manifest import Video
 
 # Shards of a split that a sample is taken from, at most.
 _SAMPLED_SHARDS = 8
@@ -80,12 +84,16 @@ class Face:
 
 
 def sample(data_dir: os.PathLike | str) -> Iterator[Face]:
-    """The face in the middle of each record of some shards of each split.
+    """A face of each record of some shards of each split; of a track the middle one.
 
     Raises:
       InputError: There is no whole data set.
     """
-    data_set = DataSet.load(data_dir)
+    data_set = DataSet.load(data_dir, None)
+    show = _of_track
+    if data_set.records == FACES:
+        videos = {row.video.video_id: row.video for row in data_set.videos()}
+        show = functools.partial(_of_face, videos)
     for split in data_set.splits:
         shards = data_set.shards(split)
         # An even sample: a large set would be read for hours.
@@ -93,13 +101,31 @@ def sample(data_dir: os.PathLike | str) -> Iterator[Face]:
         for serialized in input_pipeline.read_records(
             [*map(os.fspath, shards[::step])]
         ):
-            track = input_pipeline.parse_track(serialized, data_set.spec)
-            middle = len(track["frames"]) // 2
-            seconds = float(track["start_seconds"]) + middle / data_set.spec.frame_rate
-            yield Face(
-                video_id=track["video_id"].numpy().decode(),
-                label=spec.LABEL_WORDS[int(track["video_label"])],
-                manipulation=track["manipulation"].numpy().decode(),
-                seconds=round(seconds, 1),
-                jpeg=small(track["frames"][middle].numpy()),
-            )
+            yield show(serialized, data_set.spec)
+
+
+def _of_track(serialized: tf.Tensor, chunk_spec: spec.ChunkSpec) -> Face:
+    track = input_pipeline.parse_track(serialized, chunk_spec)
+    middle = len(track["frames"]) // 2
+    seconds = float(track["start_seconds"]) + middle / chunk_spec.frame_rate
+    return Face(
+        video_id=track["video_id"].numpy().decode(),
+        label=spec.LABEL_WORDS[int(track["video_label"])],
+        manipulation=track["manipulation"].numpy().decode(),
+        seconds=round(seconds, 1),
+        jpeg=small(track["frames"][middle].numpy()),
+    )
+
+
+def _of_face(
+    videos: Mapping[str, Video], serialized: tf.Tensor, chunk_spec: spec.ChunkSpec
+) -> Face:
+    stored = face_records.decode(serialized.numpy())
+    video = videos[stored.video_id]
+    return Face(
+        video_id=stored.video_id,
+        label=video.label,
+        manipulation=video.manipulation,
+        seconds=round(stored.face.seconds, 1),
+        jpeg=small(stored.face.jpeg),
+    )
