@@ -2,7 +2,6 @@ r"""Chooses the threshold above which a video is called fake.
 
     python -m tfmds.select_threshold --scores=scores.csv --split=validation \
       --criterion=equal_error_rate --output_dir=threshold
-
     python -m tfmds.select_threshold --model=RUN --data_dir=DATA --output_dir=threshold
 
 --model is a run or an export, starter the model of the package; without --score the
@@ -10,15 +9,14 @@ threshold is one of the score that it was trained by.
 
 Criteria: `equal_error_rate`, where as large a share of the reals is called fake as of
 the fakes is missed; `midpoint` between the mean scores of reals and of fakes (the
-paper's); `sweep` of 20 steps for the best balanced accuracy, which is the mean of the
-shares judged rightly (the reproduction's); `youden`, the best balanced accuracy of all;
+paper's); `sweep` of 20 steps for the best balanced accuracy, the mean of the shares
+judged rightly (the reproduction's); `youden`, the best balanced accuracy of all;
 `target_fpr` and `target_recall`, where a share --target of the reals is called fake, or
 of the fakes found. Writes threshold.json. The test split is refused.
 
 Where the split has videos that are forged in a part, and chunks.csv, which has a row
 for each second, lies beside the scores, the levels that make forged stretches of these
-are chosen too. Seconds that overlap (--hop=0.2) find the ends of a stretch better and
-take longer to score.
+are chosen too; seconds that overlap (--hop=0.2) find the ends of a stretch better.
 
 With --score=stretches and --mismatches real videos alone are enough: the fakes are
 their mouths with another's voice for all or a part of the time. With --score=fused the
@@ -76,9 +74,10 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     heads, why_none = threshold_choice.select_heads(
         videos, config.split, seed=config.seed, where=str(path)
     )
-    notes_on_it = (*config.note, *threshold.notes, *(fused.notes if fused else ()))
-    more = {"notes": notes_on_it, "fusion": fused, "heads": heads}
-    threshold = dataclasses.replace(threshold, **more)
+    all_notes = (*config.note, *threshold.notes, *(fused.notes if fused else ()))
+    threshold = dataclasses.replace(
+        threshold, notes=all_notes, fusion=fused, heads=heads
+    )
     in_split = videos.select((videos.split == config.split) & videos.scored)
     if chunks is not None and localization.has_periods(in_split):
         localizer = localization.choose(
@@ -88,8 +87,9 @@ def main(config: SelectThresholdConfig, source: ScoresConfig) -> None:
     written = epath.Path(config.output_dir) / thresholds.FILE
     thresholds.write(written, threshold)
     print(*sentences.thresholds(threshold), sep="\n")
-    said = (*said, *threshold.notes, *why_none, *notes)
-    print(*(f"note: {note}" for note in said), f"written: {written}", sep="\n")
+    for note in (*said, *threshold.notes, *why_none, *notes):
+        print(f"note: {note}")
+    print(f"written: {written}")
     if source.model:
         words = f"--model={source.model}", f"--threshold={written}"
         print(f"Next: {app.command('tfmds.export', *words, '--output_dir=EXPORT')}")
