@@ -7,7 +7,8 @@ from tests.models.test_two_stream import chunks, trainable
 from tfmds.common.errors import InputError
 from tfmds.evaluation import thresholds
 from tfmds.exporting import loading, saved_model
-from tfmds.models.checkpoints import State, save, write_config
+from tfmds.models import run_config
+from tfmds.models.checkpoints import State, save
 from tfmds.models.config import TwoStreamConfig
 from tfmds.models.two_stream import count_parameters, two_stream
 from tfmds.models.visual import BACKBONES
@@ -107,7 +108,7 @@ def check_training(config: TwoStreamConfig):
 def check_export(model, config: TwoStreamConfig, tmp_path):
     """What is exported answers as the network does."""
     batch = chunks(2, 32)
-    write_config(tmp_path, {"model": config.to_json(), "spec": ChunkSpec().to_json()})
+    run_config.write(tmp_path, {"model": config.to_json(), "spec": ChunkSpec().to_json()})
     save(tmp_path, model, State(step=1))
     threshold = tmp_path / "threshold.json"
     thresholds.write(threshold, thresholds.Threshold(0.5))

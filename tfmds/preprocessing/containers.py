@@ -122,6 +122,8 @@ def _start_of_film(path: str) -> int:
 
 
 def _why_unreadable(path: str) -> str:
+    if not os.path.isfile(path):
+        return ""
     with open(path, "rb") as f:
         kind = f.read(8)[4:]
     if kind in (b"styp", b"sidx", b"moof"):
