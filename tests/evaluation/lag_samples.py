@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfmds.evaluation import lag_evidence
+from tfmds.evaluation.lag_evidence import Evidence
 from tfmds.spec import MOUTH_HOP, VOICE_HOP
 
 
@@ -39,3 +40,20 @@ def record(
     step = round(MOUTH_HOP / VOICE_HOP)
     starts = times[::step]
     return starts, lag_evidence.distances_by_lag(starts, mouth[::step], times, voice)
+
+
+def evidence(
+    seconds: float, offset: float | None, seed: int = 0, at: float = 0.0, track: int = 0
+) -> list[Evidence]:
+    """Of a face that speaks `offset` seconds late, or with another's voice (None)."""
+    starts, distances = record(seconds, offset, seed)
+    return lag_evidence.sum_up(starts + at, distances, track)
+
+
+def spliced(*parts: tuple[float, float | None]) -> list[Evidence]:
+    """Parts of one face in order of time, each as seconds and offset."""
+    found, at = [], 0.0
+    for seed, (seconds, offset) in enumerate(parts):
+        found += evidence(seconds, offset, seed, at)
+        at += seconds
+    return found

@@ -3,24 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.evaluation.lag_samples import record
+from tests.evaluation.lag_samples import evidence, record, spliced
 from tfmds.evaluation import chain, course, lag_evidence
-from tfmds.evaluation.lag_evidence import Evidence
-
-
-def evidence(seconds, offset, seed=0, at=0.0, track=0) -> list[Evidence]:
-    """Of a face that speaks `offset` seconds late, or with another's voice (None)."""
-    starts, distances = record(seconds, offset, seed)
-    return lag_evidence.sum_up(starts + at, distances, track)
-
-
-def spliced(*parts) -> list[Evidence]:
-    """Parts of one face in order of time, each as seconds and offset."""
-    found, at = [], 0.0
-    for seed, (seconds, offset) in enumerate(parts):
-        found += evidence(seconds, offset, seed, at)
-        at += seconds
-    return found
 
 
 @pytest.mark.parametrize("seconds", [5, 15, 60])

@@ -271,7 +271,7 @@ class TestByTheAlignedScore:
     def test_faces_that_were_left_out_are_not_said_to_have_been_heard(self):
         skipped = (SkippedTrack(0.0, 5.0, "face 2, it was not chosen (--tracks)"),)
         found = dataclasses.replace(self.judge(None), skipped_tracks=skipped)
-        assert "no mouth that was looked at" in sentences.explanation(found)
+        assert "not fit any mouth that was looked at" in sentences.explanation(found)
         assert "in view" not in sentences.explanation(found)
         still = self.with_motion(found, 0.1)
         assert "of a face that was left out" in sentences.explanation(still)
@@ -338,7 +338,8 @@ def test_a_video_says_which_stream_looks_forged(visual, audio, said):
     found = by_heads(visual, audio)
     assert found.verdict == "real"
     assert sentences.explanation(found).startswith(
-        f"The MDS is 0.200, below 0.500. {said}"
+        "Mouth and voice belong together as in real videos: their distance is 0.200,"
+        f" below 0.500. {said}"
     )
     fields = judgement_json.write(found)["streams"]
     for stream, values, level in (("visual", visual, 0.6), ("audio", audio, 0.3)):
@@ -366,7 +367,7 @@ def test_one_head_alone_says_nothing_of_the_other_stream():
 def test_a_model_that_was_not_trained_to_tell_claims_nothing():
     found = by_heads((0.9,), (0.9,), told=())
     assert found.looks_forged == {}
-    assert sentences.explanation(found) == "The MDS is 0.200, below 0.500."
+    assert sentences.explanation(found).endswith("distance is 0.200, below 0.500.")
     assert judgement_json.write(found)["streams"] == {}
 
 

@@ -53,7 +53,7 @@ def test_the_curve_has_its_dip_at_the_offset():
 def test_the_timeline_is_at_the_videos_own_offset_against_its_mismatches():
     chart = json.dumps(video_charts.dissonance(judged(0.08), 0).to_dict())
     assert '"distance": 0.5' in chart
-    assert "mismatches" in chart
+    assert "not together" in chart
     assert '"threshold": 0.9' in chart
 
 

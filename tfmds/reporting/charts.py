@@ -18,8 +18,9 @@ Row = Mapping[str, Any]
 AnyChart = alt.LayerChart | alt.FacetChart | alt.HConcatChart
 
 # Names of the style sheet.
-REAL, FAKE, INK, LINE, VEIL, PAPER = (
-    f"var(--{name})" for name in ("real", "fake", "ink", "line", "veil", "paper")
+REAL, FAKE, STEP, NEUTRAL, INK, LINE, VEIL, PAPER = (
+    f"var(--{name})"
+    for name in ("real", "fake", "step", "neutral", "ink", "line", "veil", "paper")
 )
 # Colours of real and fake videos.
 CLASSES = alt.Scale(domain=["real", "fake"], range=[REAL, FAKE])

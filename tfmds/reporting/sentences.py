@@ -1,8 +1,10 @@
 """Sentences: a judgement, its findings and its threshold in words.
 
-Terminal, pages, JSON and service say nothing about a verdict that does not stand here.
+Terminal, pages, JSON and service say nothing about a verdict that does not stand here;
+what a reader should make of it is in `advice`.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +16,7 @@ from tfmds.evaluation.thresholds import Threshold
 from tfmds.judgement import findings, verdict
 from tfmds.judgement.findings import Finding
 from tfmds.judgement.judgement import VideoJudgement
+from tfmds.judgement.seen import JudgedChunk
 
 # What people call what the streams see and hear.
 STREAM_WORDS = {"visual": "picture", "audio": "voice"}
@@ -32,33 +35,41 @@ READING_WORDS = {
     findings.LOOKS_REAL: "looks real",
     findings.CANNOT_TELL: "cannot tell",
 }
+_NOT_SPEAKING = "not speaking"
 _REASON_WORDS = {
     findings.SILENT: "no voice is heard",
     findings.STILL: "no mouth in view moves",
-    findings.TOO_SHORT: "too little to know",
-    findings.UNSURE: "mouth and voice fit less, as now and then in real videos",
+    findings.TOO_SHORT: "there is too little to compare",
+    findings.UNSURE: "they fit less, as happens in real videos",
 }
 # Offsets below this are none, in seconds.
 _AUDIBLE = 0.04
 # A lag that moves by less is one offset.
 _MOVES = 0.12
+_NOWHERE = "not even when it is taken a little earlier or later"
 # A sentence names so many stretches of time at most.
 _MAX_PERIODS = 6
 
 
 def clock(seconds: float) -> str:
-    """Seconds as `m:ss`, or `m:ss.s` where they are not whole."""
+    """Seconds as `m:ss`, or `m:ss.s` where they are not whole; for tables."""
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
     whole, tenth = divmod(rest, 10)
     return f"{minutes}:{whole:02d}" + (f".{tenth}" if tenth else "")
 
 
+def period(start: float, end: float) -> str:
+    """A stretch of time in whole seconds, such as `0:05 to 0:15`."""
+    first, last = math.floor(start + 0.5), math.floor(end + 0.5)
+    if first == last:
+        first, last = math.floor(start), math.ceil(end)
+    return f"{clock(first)} to {clock(last)}"
+
+
 def periods(stretches: Sequence[tuple[float, float]]) -> str:
-    """Stretches of time, such as `0:05 to 0:15`; of too many the first."""
-    said = ", ".join(
-        f"{clock(start)} to {clock(end)}" for start, end in stretches[:_MAX_PERIODS]
-    )
+    """The same of several; of too many the first."""
+    said = ", ".join(period(*stretch) for stretch in stretches[:_MAX_PERIODS])
     more = len(stretches) - _MAX_PERIODS
     return f"{said} and {more} more stretches" if more > 0 else said
 
@@ -95,19 +106,28 @@ def verdict_in_words(judgement: VideoJudgement) -> str:
     if value is None:
         return f"Cannot tell: there is no {scores.SCORES[judgement.score]}."
     if judgement.score != scores.ALIGNED:
-        above = "at or above" if judgement.verdict == verdict.FAKE else "below"
-        return (
-            f"The {scores.SCORES[judgement.score]} is {value:.3f}, {above}"
-            f" {threshold.value:.3f}."
-        )
+        return _by_value(judgement, value)
     if judgement.verdict == verdict.CANNOT_TELL:
         return _voice_from_elsewhere(judgement)
     step = offset(whole)
     if judgement.verdict == verdict.OUT_OF_STEP:
-        return f"{step}; once that is taken out, mouth and voice fit."
+        return f"{step}; apart from that, mouth and voice fit."
     if judgement.verdict == verdict.REAL:
         return " ".join([_fit(judgement), *([f"{step}."] if step else [])])
-    return f"The voice fits no {_mouth(judgement)}, not at any offset that is usual."
+    return f"The voice does not fit {_mouth(judgement)}, {_NOWHERE}."
+
+
+def _by_value(judgement: VideoJudgement, value: float) -> str:
+    is_fake = judgement.verdict == verdict.FAKE
+    side = "at or above" if is_fake else "below"
+    said = f"is {value:.3f}, {side} {judgement.threshold.value:.3f}."
+    if judgement.score != scores.MDS:
+        return f"The {scores.SCORES[judgement.score]} {said}"
+    likeness = "less than" if is_fake else "as"
+    return (
+        f"Mouth and voice belong together {likeness} in real videos: their distance"
+        f" {said}"
+    )
 
 
 def _fit(judgement: VideoJudgement) -> str:
@@ -115,7 +135,9 @@ def _fit(judgement: VideoJudgement) -> str:
 
 
 def _mouth(judgement: VideoJudgement) -> str:
-    return "mouth that was looked at" if judgement.skipped_tracks else "mouth in view"
+    if judgement.skipped_tracks:
+        return "any mouth that was looked at"
+    return "the mouth" if len(judgement.tracks) == 1 else "any mouth in view"
 
 
 def _too_little(seconds: float) -> str:
@@ -149,17 +171,19 @@ def _stretches_in_words(judgement: VideoJudgement) -> str:
     if judgement.verdict == verdict.REAL:
         return " ".join(filter(None, [_fit(judgement), *steps]))
     if judgement.verdict == verdict.OUT_OF_STEP:
-        return f"{' '.join(steps)} Once that is taken out, mouth and voice fit."
+        return f"{' '.join(steps)} Apart from that, mouth and voice fit."
     forged = judgement.periods_that_say(findings.DOES_NOT_FIT)
     fits = judgement.periods_that_say(findings.FITS, findings.OUT_OF_STEP)
-    mouth = _mouth(judgement)
+    said = f"From {periods(forged)} the voice does not fit {_mouth(judgement)}"
     if not fits:
-        return f"The voice fits no {mouth}, not at any offset that is usual."
+        return f"{said}, {_NOWHERE}."
     after = all(end <= forged[0][0] + 1 for _, end in fits)
     before = all(start >= forged[-1][1] - 1 for start, _ in fits)
-    rest = "before" if after else "after" if before else "otherwise"
-    said = f"From {periods(forged)} the voice fits no {mouth}; {rest} it fits."
-    return " ".join([said, *steps])
+    rest = "before that" if after else "after that" if before else "otherwise"
+    lags = [abs(o) for f in found for o in f.offsets or ()]
+    return " ".join(
+        [f"{said}; {rest} it does.", *(steps if max(lags) >= _MOVES else [])]
+    )
 
 
 def in_step(found: Sequence[Finding]) -> list[str]:
@@ -174,7 +198,7 @@ def in_step(found: Sequence[Finding]) -> list[str]:
     said = []
     for f in fits[:_MAX_PERIODS]:
         first, last = f.offsets or (0.0, 0.0)
-        when = f"From {clock(f.start_seconds)} to {clock(f.end_seconds)}"
+        when = f"From {period(f.start_seconds, f.end_seconds)}"
         if abs(last - first) < _MOVES:
             said.append(f"{when} {_late((first + last) / 2, 'the sound')}.")
         else:
@@ -216,8 +240,8 @@ def untold(judgement: VideoJudgement) -> str:
             if f.says == findings.CANNOT_TELL and f.reason == reason
         ]
         if stretches:
-            said.append(f"{periods(stretches)} ({words})")
-    return f"Nothing can be told of {'; '.join(said)}." if said else ""
+            said.append(f"from {periods(stretches)}, where {words}")
+    return f"Nothing can be told {'; '.join(said)}." if said else ""
 
 
 def too_short(judgement: VideoJudgement) -> str:
@@ -254,35 +278,41 @@ def streams(judgement: VideoJudgement) -> str:
 
 def certainty(judgement: VideoJudgement) -> str:
     """How sure the verdict is, as one plain sentence; empty where that is not known."""
-    shares = judgement.shares
+    shares, chosen = judgement.shares, judgement.threshold
     if shares is None:
         return ""
     if judgement.verdict == verdict.FAKE:
-        share = f"about {max(1, round(100 * shares['real']))}"
-        return (
-            f"Of 100 real videos like those the threshold was chosen on, {share} look"
-            " like this or worse."
-        )
-    missed = round(100 * shares["fake"])
-    what = (
-        "videos with another's voice"
-        if judgement.threshold.is_of_mismatches
-        else "fakes"
-    )
+        kind, share, like = "real videos", shares["real"], "as suspicious"
+        others = chosen.counts.get("real", 0)
+    else:
+        kind = "videos with another's voice" if chosen.is_of_mismatches else "fakes"
+        share, like = shares["fake"], "as good"
+        others = chosen.counts.get("fake", 0)
+    # A share that is smaller than one of those videos is not known.
+    least = math.ceil(100 / others) if others else 1
+    count = round(100 * share)
+    many = f"about {count}" if count >= least else f"fewer than {least}"
+    verb = "look" if (count if count >= least else least) != 1 else "looks"
     return (
-        f"Of 100 {what} like those the threshold was chosen on,"
-        f" {f'about {missed}' if missed else 'fewer than one'} would look as good."
+        f"Of 100 {kind} like those the program was tried on, {many} {verb} {like} as"
+        " this one."
     )
+
+
+def moves(judgement: VideoJudgement) -> bool:
+    """Whether the sound is not early or late by one and the same time."""
+    offsets = [o for f in judgement.findings if f.decides for o in f.offsets or ()]
+    return bool(offsets) and max(offsets) - min(offsets) >= _MOVES
 
 
 def finding(found: Finding) -> str:
     """One finding as a sentence."""
-    when = f"{clock(found.start_seconds)} to {clock(found.end_seconds)}"
+    when = period(found.start_seconds, found.end_seconds)
     if found.says == findings.CANNOT_TELL:
-        return f"{when}: cannot tell, {_REASON_WORDS.get(found.reason, found.reason)}."
+        return f"{when}: cannot tell; {_REASON_WORDS.get(found.reason, found.reason)}."
     said = {
         findings.FITS: "mouth and voice fit",
-        findings.DOES_NOT_FIT: "the voice fits no mouth in view",
+        findings.DOES_NOT_FIT: "the voice does not fit any mouth in view",
         findings.OUT_OF_STEP: "mouth and voice fit, out of step",
         findings.LOOKS_FORGED: f"the {found.kind} looks forged",
         findings.LOOKS_REAL: f"the {found.kind} does not look forged",
@@ -290,6 +320,35 @@ def finding(found: Finding) -> str:
     if found.offset_seconds is not None:
         said += f"; {_late(found.offset_seconds, 'the sound')}"
     return f"{when}: {said}."
+
+
+def reading(judgement: VideoJudgement, chunk: JudgedChunk) -> str:
+    """What is said of one second of a face, in a table or at a bar."""
+    if judgement.score in scores.OF_LAGS:
+        if judgement.speaks(chunk.track) is False:
+            return _NOT_SPEAKING
+        return READING_WORDS[judgement.reading(chunk)]
+    if judgement.score == scores.FUSED:
+        return VERDICT_WORDS[judgement.verdict]
+    is_high = judgement.is_suspicious(chunk)
+    return "suspicious" if is_high else "below the threshold"
+
+
+def not_compared(start: float, end: float) -> str:
+    """That a stretch has no face with a voice."""
+    return f"{period(start, end)}: not looked at, no face is in view with a voice."
+
+
+def offset_at(start: float, seconds: float) -> str:
+    """How early or late the sound is from a time on."""
+    return f"{clock(start)}: {_late(seconds, 'the sound')}."
+
+
+def level(seconds: float) -> str:
+    """A mark of an axis of offsets."""
+    if not seconds:
+        return "in step"
+    return f"{abs(seconds):g} s {'late' if seconds > 0 else 'early'}"
 
 
 def threshold(chosen: Threshold) -> str:

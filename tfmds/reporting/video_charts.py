@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import numpy as np
 
+from tfmds.evaluation.chain import MAX_LAG
 from tfmds.evaluation.lag_evidence import lags
 from tfmds.evaluation.scores import OF_LAGS, SCORES
+from tfmds.judgement import findings
 from tfmds.judgement.judgement import VideoJudgement
 from tfmds.reporting import sentences
 from tfmds.reporting.charts import (
     CLASSES,
     FAKE,
     INK,
+    NEUTRAL,
     PAPER,
     REAL,
+    STEP,
     VEIL,
     data,
     layered,
@@ -24,8 +28,20 @@ from tfmds.reporting.charts import (
 )
 from tfmds.spec import STREAMS
 
-# Lags that a chart shows, up to so many seconds.
-_SHOWN_LAG = 1.0
+# Lags that a chart shows, up to so many seconds: as far as offsets are looked for.
+_SHOWN_LAG = MAX_LAG
+# The same scale on all pages; where embeddings have the length 1, mouths and voices
+# that do not belong together are some 1.25 apart.
+_LAG_SCALE = (0.6, 1.6)
+# Colours of what is said of a second.
+_READINGS = {
+    findings.FITS: REAL,
+    findings.DOES_NOT_FIT: FAKE,
+    findings.OUT_OF_STEP: STEP,
+    findings.LOOKS_FORGED: FAKE,
+    findings.LOOKS_REAL: REAL,
+    findings.CANNOT_TELL: NEUTRAL,
+}
 
 
 def dissonance(
@@ -42,7 +58,7 @@ def dissonance(
     """
     threshold = judgement.level
     name = "probability of fake" if judgement.score in STREAMS else "dissonance"
-    level_name = "mismatches" if judgement.score in OF_LAGS else "threshold"
+    level_name = "not together" if judgement.score in OF_LAGS else "threshold"
     chunks = judgement.of_track(track).chunks
     length = judgement.chunk_seconds
     top = max(threshold or 0, *map(judgement.shown_distance, judgement.chunks)) * 1.1
@@ -57,7 +73,8 @@ def dissonance(
             f" {sentences.clock(chunk.start_seconds + length)}",
             "distance": judgement.shown_distance(chunk),
             "threshold": threshold,
-            "reading": "suspicious" if judgement.is_suspicious(chunk) else "matching",
+            "reading": judgement.reading(chunk),
+            "said": sentences.reading(judgement, chunk),
             "number": number,
         }
         for number, (chunk, following) in enumerate(
@@ -83,13 +100,13 @@ def dissonance(
             alt.Y("distance:Q", title=name, scale=scale).axis(tickCount=4),
             alt.Y2(datum=0),
             alt.Color("reading:N", legend=None).scale(
-                domain=["matching", "suspicious"], range=[REAL, FAKE]
+                domain=[*_READINGS], range=[*_READINGS.values()]
             ),
             tooltip=[
                 alt.Tooltip("time:N"),
                 alt.Tooltip("distance:Q", title=name, format=".3f"),
                 *levels,
-                alt.Tooltip("reading:N"),
+                alt.Tooltip("said:N", title="reading"),
             ],
         )
     )
@@ -120,6 +137,15 @@ def lag_rows(judgement: VideoJudgement) -> list[dict[str, float]]:
     ]
 
 
+def lag_scale(rows: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+    """Where the axis of distances ends: as on all pages, if the rows lie within."""
+    low, high = _LAG_SCALE
+    distances = [row["distance"] for row in rows]
+    if min(distances, default=low) < low:
+        low = 0.0
+    return low, max([high, *(1.1 * distance for distance in distances)])
+
+
 def by_lag(judgement: VideoJudgement) -> alt.LayerChart | None:
     """Mean distance of mouth and voice by how much later the voice is taken.
 
@@ -138,7 +164,9 @@ def by_lag(judgement: VideoJudgement) -> alt.LayerChart | None:
             alt.X("lag:Q", title="seconds by which the voice is taken later").scale(
                 scale
             ),
-            alt.Y("distance:Q", title="mean distance").scale(zero=False),
+            alt.Y("distance:Q", title="mean distance")
+            .scale(domain=[*lag_scale(rows)], nice=False)
+            .axis(tickCount=4),
             tooltip=[
                 alt.Tooltip("lag:Q", title="seconds later", format="+.2f"),
                 alt.Tooltip("distance:Q", title="mean distance", format=".3f"),

@@ -21,11 +21,12 @@ from etils import epath
 
 from tfmds import spec
 from tfmds.common import files
+from tfmds.evaluation import scores
 from tfmds.evaluation.bootstrap import Estimate
 from tfmds.judgement import verdict
 from tfmds.judgement.judgement import VideoJudgement
 from tfmds.judgement.seen import JudgedChunk
-from tfmds.reporting import sentences, video_charts
+from tfmds.reporting import advice, sentences, timeline, video_charts
 from tfmds.reporting.charts import library, to_page
 
 INDEX_FILE = "index.html"
@@ -53,7 +54,7 @@ class _Face:
     time: str
     start_seconds: float
     distance: float
-    suspicious: bool
+    reading: str
 
 
 def video_page(
@@ -77,6 +78,7 @@ def video_page(
         tracks=tracks,
         standing=standing,
         by_lag=by_lag,
+        **timeline.of_page(judgement),
         charts={f"track-{n}": track["chart"] for n, track in enumerate(tracks)}
         | {"standing": standing, "by-lag": by_lag},
         provenance=provenance or {},
@@ -87,26 +89,37 @@ def details(judgement: VideoJudgement) -> dict[str, Any]:
     """What the page of one video says, in parts for a page that draws it itself.
 
     Returns:
-      JSON: `chunk_seconds`, `lags` with the mean
-      distance at each, the HTML of `verdict` and `unseen`, and `tracks` with the
-      pictures of their faces.
+      JSON: `chunk_seconds`, `lags` with the mean distance at each, where their axis
+      begins and ends (`lag_scale`) and what they show (`dip`), the HTML of `verdict`,
+      `stretches`, `figures` and `unseen`, and `tracks` with the pictures of their faces
+      and what is `said` of each chunk.
     """
     most_faces = _MAX_FACES // max(len(judgement.tracks), 1)
     words: dict[str, Any] = {
         "judgement": judgement,
         "plain_reason": _plain_reason(judgement),
+        **timeline.of_page(judgement),
     }
+    lags = video_charts.lag_rows(judgement)
     strips = [track_strip(judgement, track, most_faces) for track in judgement.tracks]
     return {
         "chunk_seconds": judgement.chunk_seconds,
-        "lags": video_charts.lag_rows(judgement),
+        "lags": lags,
+        "lag_scale": video_charts.lag_scale(lags),
+        "dip": advice.dip(judgement),
         "verdict": render("verdict.html", **words),
+        "stretches": render("timeline.html", **words),
+        "figures": render("figures.html", **words),
         "unseen": render("unseen.html", **words),
         "tracks": [
             {
                 "track": track,
                 "faces": [dataclasses.asdict(face) for face in strip["faces"]],
                 "hidden_faces": strip["hidden_faces"],
+                "said": [
+                    sentences.reading(judgement, chunk)
+                    for chunk in strip["judgement"].chunks
+                ],
             }
             for track, strip in zip(judgement.tracks, strips, strict=True)
         ],
@@ -220,7 +233,7 @@ def track_strip(
                 time=sentences.clock(chunk.start_seconds),
                 start_seconds=chunk.start_seconds,
                 distance=judgement.shown_distance(chunk),
-                suspicious=judgement.is_suspicious(chunk),
+                reading=judgement.reading(chunk),
             )
             for chunk in shown
         ],
@@ -252,6 +265,9 @@ def _environment() -> jinja2.Environment:
     environment.filters["periods"] = sentences.periods
     environment.filters["seconds"] = sentences.duration
     environment.globals["sentences"] = sentences
+    environment.globals["advice"] = advice
+    environment.globals["score_title"] = scores.SCORES.__getitem__
+    environment.globals["OF_LAGS"] = scores.OF_LAGS
     environment.filters["value"] = _say_value
     environment.filters["bounds"] = _say_bounds
     environment.filters["stream_word"] = sentences.STREAM_WORDS.__getitem__

@@ -5,7 +5,7 @@ const STORE = "tfmds-history";
 const MOST_KEPT = 50;
 // A browser has some six connections to a service: uploads, streams and the player share.
 const MOST_UPLOADS = 2, MOST_STREAMS = 2;
-const TRACK_HEIGHT = 64, AXIS_HEIGHT = 20, GAP = 8, LABEL_HEIGHT = 17;
+const TRACK_HEIGHT = 64, AXIS_HEIGHT = 20, AXIS_WIDTH = 28, GAP = 8, LABEL_HEIGHT = 17;
 const BADGES = {
   fake: "called fake", real: "not called fake", out_of_step: "out of step", cannot_tell: "cannot tell", none: "not judged",
 };
@@ -270,9 +270,18 @@ async function open(id) {
   shown = {id, details, duration: Math.max(result.seconds_total || 0, ...ends, 0.1), now: 0};
   history.replaceState(null, "", `#${id}`);
   $("result-name").textContent = result.path;
-  // Both are rendered by the service from values, and hold no script.
+  // These are rendered by the service from values, and hold no script.
   $("result-verdict").innerHTML = details.verdict;
+  $("result-stretches").innerHTML = details.stretches;
+  $("result-figures").innerHTML = details.figures;
   $("result-unseen").innerHTML = details.unseen;
+  for (const row of $("result-stretches").querySelectorAll("li")) {
+    // A stretch leads to its place in the video.
+    const button = make("button", {type: "button"}, ...row.childNodes);
+    button.addEventListener("click", () => seek(Number(row.dataset.start)));
+    row.replaceChildren(button);
+  }
+  $("figures").hidden = !result.tracks.length;
   const base = `v1/videos/${id}`;
   const stem = result.path.replace(/\.[^.]*$/, "") || "video";
   $("player").hidden = false;
@@ -284,7 +293,8 @@ async function open(id) {
   for (const node of document.querySelectorAll(".curve-head, .curve, .key, #curve-help")) {
     node.hidden = !result.tracks.length;
   }
-  const forged = result.fake_periods;
+  // By the stretch score these are the stretches themselves.
+  const forged = result.score === "stretches" ? null : result.fake_periods;
   $("localized").hidden = !forged;
   if (forged) {
     $("localized").textContent = forged.length
@@ -312,30 +322,36 @@ function close() {
 }
 
 const face = (track) => `Face ${track + 1}`;
-// By the aligned score distances are those at the video's own offset, by the score of a
-// head its probabilities.
+// By scores of lags distances are those at the video's own offset, by the score of a head
+// its probabilities.
+const OF_LAGS = ["aligned", "stretches"];
 const distanceOf = (chunk) => {
   const {score} = shown.details.result;
-  return (score === "aligned" ? chunk.offset_distance : chunk[score]) ?? chunk.distance;
+  return (OF_LAGS.includes(score) ? chunk.offset_distance : chunk[score]) ?? chunk.distance;
 };
 const SPEAKS = new Map([[true, ", speaks"], [false, ", not speaking"]]);
-function scoreOf(track) {
-  const value = track[shown.details.result.score] ?? null;
-  return value === null ? "too short to score" : `score ${value.toFixed(3)}`;
+// Of who does not speak there is no score, nor anything suspicious.
+function titleOf(track) {
+  const title = `${face(track.track)}${SPEAKS.get(track.speaks) ?? ""}`;
+  if (track.speaks === false) return title;
+  const seconds = track.suspicious_periods.length
+    ? `suspicious ${periods(track.suspicious_periods)}` : "no suspicious second";
+  const {score} = shown.details.result;
+  if (score === "stretches") return `${title}: ${seconds}`;
+  const value = track[score] ?? null;
+  return `${title}: ${value === null ? "too short to score" : `score ${value.toFixed(3)}`}, ${seconds}`;
 }
 
 function drawFaces() {
   const {details} = shown;
   $("faces").replaceChildren(...details.tracks.map((strip) => {
     const track = details.result.tracks.find((t) => t.track === strip.track);
-    const seconds = track.suspicious_periods.length
-      ? `suspicious ${periods(track.suspicious_periods)}` : "no suspicious second";
-    const title = make("h3", {textContent: `${face(strip.track)}${SPEAKS.get(track.speaks) ?? ""}: ${scoreOf(track)}, ${seconds}`});
+    const title = make("h3", {textContent: titleOf(track)});
     const faces = strip.faces.map((f) => {
-      const button = make("button", {type: "button", className: f.suspicious ? "suspicious" : ""},
+      const button = make("button", {type: "button", className: f.reading},
         make("img", {src: f.source, alt: "", loading: "lazy"}), `${f.time} · ${f.distance.toFixed(2)}`);
       button.dataset.start = f.start_seconds;
-      button.setAttribute("aria-label", `${face(strip.track)} at ${f.time}, dissonance ${f.distance.toFixed(2)}${f.suspicious ? ", suspicious" : ""}`);
+      button.setAttribute("aria-label", `${face(strip.track)} at ${f.time}, dissonance ${f.distance.toFixed(2)}`);
       button.addEventListener("click", () => seek(f.start_seconds));
       return make("li", {}, button);
     });
@@ -372,7 +388,7 @@ function drawCurve() {
       const left = x(chunk.start_seconds), wide = x(details.chunk_seconds);
       picture.append(svg("rect", {class: "looked", x: left, y, width: wide, height: TRACK_HEIGHT}));
       const bar = svg("rect", {
-        class: `bar${chunk.suspicious ? " suspicious" : ""}`,
+        class: `bar ${chunk.reading}`,
         x: left, width: Math.max(wide - seam, 0.5), y: floor - height(distanceOf(chunk)), height: height(distanceOf(chunk)),
       });
       shown.bars.push({bar, start: chunk.start_seconds});
@@ -406,15 +422,19 @@ function drawLags() {
   if (!lags.length) return;
   const width = Math.max($("lag-curve").clientWidth, 100), height = 90;
   const span = Math.max(...lags.map((row) => Math.abs(row.lag)));
-  const low = Math.min(...lags.map((row) => row.distance)), high = Math.max(...lags.map((row) => row.distance));
-  const x = (lag) => width * (lag + span) / (2 * span);
-  const y = (distance) => 6 + (height - 12) * (high - distance) / (high - low || 1);
-  const offset = result.offset_is_clear
-    ? `, lowest at ${result.offset_seconds.toFixed(2)} seconds` : ", without a clear dip";
+  const [low, high] = shown.details.lag_scale;
+  $("dip").textContent = shown.details.dip;
+  const x = (lag) => AXIS_WIDTH + (width - AXIS_WIDTH) * (lag + span) / (2 * span);
+  const y = (distance) => 6 + (height - 12) * (high - distance) / (high - low);
   const picture = svg("svg", {
     viewBox: `0 0 ${width} ${height + AXIS_HEIGHT}`, height: height + AXIS_HEIGHT, role: "img",
-    "aria-label": `Mean distance of mouth and voice by lag${offset}`,
+    "aria-label": `Mean distance of mouth and voice by lag. ${shown.details.dip}`,
   });
+  for (const distance of [low, (low + high) / 2, high]) {
+    const at = y(distance);
+    picture.append(svg("line", {class: "level", x1: AXIS_WIDTH, x2: width, y1: at, y2: at}));
+    picture.append(svg("text", {class: "axis", x: AXIS_WIDTH - 6, y: at + 4, "text-anchor": "end"}, distance.toFixed(1)));
+  }
   if (result.offset_is_clear) {
     const at = x(result.offset_seconds);
     picture.append(svg("line", {class: "offset", x1: at, x2: at, y1: 0, y2: height}));
@@ -440,9 +460,10 @@ function move(seconds) {
   for (const button of $("faces").querySelectorAll("button")) {
     button.classList.toggle("now", isNow(Number(button.dataset.start)));
   }
-  const words = details.result.tracks.flatMap((track) => track.chunks
-    .filter((chunk) => isNow(chunk.start_seconds))
-    .map((chunk) => `${face(track.track)}: dissonance ${distanceOf(chunk).toFixed(2)}${chunk.suspicious ? ", suspicious" : ""}`));
+  const words = details.result.tracks.flatMap((track, row) => track.chunks
+    .map((chunk, number) => [chunk, details.tracks[row].said[number]])
+    .filter(([chunk]) => isNow(chunk.start_seconds))
+    .map(([chunk, said]) => `${face(track.track)}: dissonance ${distanceOf(chunk).toFixed(2)}, ${said}`));
   const text = `${clock(seconds)} · ${words.join("; ") || "no face looked at"}`;
   if ($("readout").textContent !== text) {
     $("readout").textContent = text;
