@@ -16,7 +16,7 @@ from tfmds.reporting import sentences
 _NOTHING = "nothing"
 # Seconds between marks of an axis; so many marks at most.
 _STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
-_MAX_TICKS = 12
+_MAX_TICKS = 8
 # A course is drawn up to so many seconds early and late, on all pages.
 _SHOWN_OFFSET = 1.0
 _COURSE_HEIGHT = 140
@@ -66,7 +66,8 @@ def course(judgement: VideoJudgement) -> dict[str, Any] | None:
     """How early or late the sound is second by second; None where one offset says it.
 
     Returns:
-      `height` in pixels, `marks` and `levels` with their `top`.
+      `height` in pixels, `marks` and `levels` with their `top`, and `words_at`, on
+      which side the words of the levels stand.
     """
     if not sentences.moves(judgement):
         return None
@@ -94,7 +95,16 @@ def course(judgement: VideoJudgement) -> dict[str, Any] | None:
         {"top": _top(offset), "word": sentences.level(offset)}
         for offset in (-_SHOWN_OFFSET, 0.0, _SHOWN_OFFSET)
     ]
-    return {"height": _COURSE_HEIGHT, "marks": marks, "levels": levels}
+    # Words stand where the marks are farther from the middle.
+    middle = _top(0.0)
+    first, last = (abs(marks[at]["top"] - middle) for at in (0, -1))
+    words_at = "start" if first >= last else "end"
+    return {
+        "height": _COURSE_HEIGHT,
+        "marks": marks,
+        "levels": levels,
+        "words_at": words_at,
+    }
 
 
 def ticks(judgement: VideoJudgement) -> list[dict[str, Any]]:

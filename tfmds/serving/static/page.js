@@ -334,10 +334,10 @@ const SPEAKS = new Map([[true, ", speaks"], [false, ", not speaking"]]);
 function titleOf(track) {
   const title = `${face(track.track)}${SPEAKS.get(track.speaks) ?? ""}`;
   if (track.speaks === false) return title;
+  const {score} = shown.details.result;
+  if (score === "stretches") return title;
   const seconds = track.suspicious_periods.length
     ? `suspicious ${periods(track.suspicious_periods)}` : "no suspicious second";
-  const {score} = shown.details.result;
-  if (score === "stretches") return `${title}: ${seconds}`;
   const value = track[score] ?? null;
   return `${title}: ${value === null ? "too short to score" : `score ${value.toFixed(3)}`}, ${seconds}`;
 }
@@ -441,7 +441,7 @@ function drawLags() {
   }
   const points = lags.map((row) => `${x(row.lag)},${y(row.distance)}`).join(" ");
   picture.append(svg("polyline", {class: "dip", points}));
-  for (const lag of [-span, -span / 2, 0, span / 2, span]) {
+  for (const lag of width > 480 ? [-span, -span / 2, 0, span / 2, span] : [-span, 0, span]) {
     const anchor = lag === -span ? "start" : lag === span ? "end" : "middle";
     const words = lag ? `${Math.abs(lag)} s ${lag < 0 ? "earlier" : "later"}` : "same time";
     picture.append(svg("text", {class: "axis", x: x(lag), y: height + AXIS_HEIGHT - 5, "text-anchor": anchor}, words));
