@@ -94,7 +94,7 @@ def looked_at(judgement: VideoJudgement) -> str:
         )
     gaps = judgement.unscored_periods
     are_short = all(end - start < judgement.chunk_seconds for start, end in gaps)
-    if gaps and are_short and judgement.chunks and not judgement.unread:
+    if gaps and are_short and judgement.chunks:
         rest = sum(b - a for a, b in gaps)
         return (
             f"All but {sentences.duration(rest)} of the video show a face that was"
