@@ -1,8 +1,9 @@
 """Makes the pictures of the documentation, from the model and from demo data.
 
-    python -m docs.make_pictures --data_dir=DEMO/data --report=DEMO/report/PAGE.html
+    python -m docs.make_pictures --data_dir=DEMO/data --report=REPORT/PAGE.html
 
-Writes docs/two_stream.svg, docs/chunk.png and, by Chromium, docs/report.png. DEMO is
+Writes docs/two_stream.svg, docs/chunk.png and, by Chromium, docs/report.png, of a page
+that tfmds.detect wrote of a video of drawn people. DEMO is
 what pipelines.demo made: its people are drawn, so nobody's face is published.
 """
 
@@ -26,7 +27,7 @@ from tfmds.spec import ViewConfig
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "A demo data set.", required=True)
 _REPORT = flags.DEFINE_string(
-    "report", None, "A page that tfmds.detect wrote of a demo video."
+    "report", None, "A page that tfmds.detect wrote of a video of drawn people."
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", str(pathlib.Path(__file__).parent), "Where the pictures go."

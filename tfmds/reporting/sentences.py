@@ -344,13 +344,6 @@ def offset_at(start: float, seconds: float) -> str:
     return f"{clock(start)}: {_late(seconds, 'the sound')}."
 
 
-def level(seconds: float) -> str:
-    """A mark of an axis of offsets."""
-    if not seconds:
-        return "in step"
-    return f"{abs(seconds):g} s {'late' if seconds > 0 else 'early'}"
-
-
 def threshold(chosen: Threshold) -> str:
     """A threshold and what it promises, in one sentence."""
     low, high = chosen.interval or (None, None)

@@ -92,8 +92,9 @@ def course(judgement: VideoJudgement) -> dict[str, Any] | None:
         if none < 0.5
     ]
     levels = [
-        {"top": _top(offset), "word": sentences.level(offset)}
-        for offset in (-_SHOWN_OFFSET, 0.0, _SHOWN_OFFSET)
+        {"top": _top(-_SHOWN_OFFSET), "word": f"{_SHOWN_OFFSET:g} s early"},
+        {"top": _top(0.0), "word": "in step"},
+        {"top": _top(_SHOWN_OFFSET), "word": f"{_SHOWN_OFFSET:g} s late"},
     ]
     # Words stand where the marks are farther from the middle.
     middle = _top(0.0)

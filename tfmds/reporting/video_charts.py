@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import numpy as np
 
-from tfmds.evaluation.chain import MAX_LAG
+from tfmds.evaluation.alignment import MAX_OFFSET
 from tfmds.evaluation.lag_evidence import lags
 from tfmds.evaluation.scores import OF_LAGS, SCORES
 from tfmds.judgement import findings
@@ -29,7 +29,7 @@ from tfmds.reporting.charts import (
 from tfmds.spec import STREAMS
 
 # Lags that a chart shows, up to so many seconds: as far as offsets are looked for.
-_SHOWN_LAG = MAX_LAG
+_SHOWN_LAG = MAX_OFFSET
 # The same scale on all pages; where embeddings have the length 1, mouths and voices
 # that do not belong together are some 1.25 apart.
 _LAG_SCALE = (0.6, 1.6)
