@@ -108,7 +108,9 @@ def check_training(config: TwoStreamConfig):
 def check_export(model, config: TwoStreamConfig, tmp_path):
     """What is exported answers as the network does."""
     batch = chunks(2, 32)
-    run_config.write(tmp_path, {"model": config.to_json(), "spec": ChunkSpec().to_json()})
+    run_config.write(
+        tmp_path, {"model": config.to_json(), "spec": ChunkSpec().to_json()}
+    )
     save(tmp_path, model, State(step=1))
     threshold = tmp_path / "threshold.json"
     thresholds.write(threshold, thresholds.Threshold(0.5))
