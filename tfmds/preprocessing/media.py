@@ -96,7 +96,8 @@ class Media:
         self._stream = cast(av.VideoStream, self._container.streams[index])
         self._check_limits()
         self._aspect = _pixel_aspect(self._stream)
-        if sound_path is None and not self._container.streams.audio:
+        has_sound = self._container.streams.audio or options.pictures
+        if sound_path is None and not has_sound:
             sound_path = sound.sound_beside(path)
             if sound_path is None:
                 raise MediaError(spec.NO_AUDIO, sound.why_none(path))
