@@ -76,6 +76,10 @@ def test_two_videos_at_once_become_results_that_can_be_walked_through(
     assert "What was not looked at" in page.text("#result-unseen")
     assert page.run("document.querySelectorAll('.curve .bar').length") == 3
     assert page.run("document.querySelectorAll('.strip img').length") == 3
+    # Figures are there for who asks for them.
+    assert "threshold" not in page.text("#figures")
+    page.run("document.querySelector('#figures summary').click()")
+    assert "threshold" in page.text("#figures")
 
     # The mouse, the keyboard and a face lead to a second of the video.
     page.wait("document.querySelector('#player').readyState > 0")
@@ -112,6 +116,18 @@ def test_two_videos_at_once_become_results_that_can_be_walked_through(
     assert httpx.get(links[0][0]).status_code == 404
     refused = [c for c in page.complaints if "415" not in c]
     assert not refused
+
+
+def test_what_is_not_seen_is_said_before_a_video_is_dropped(stub_service, page):
+    page = page(stub_service().url)
+    assert "A face that was swapped" in page.text("#blind")
+    below = "document.querySelector('#blind').getBoundingClientRect().bottom"
+    assert page.run(
+        f"{below} <= document.querySelector('#drop').getBoundingClientRect().top"
+    )
+    # As black as what is said elsewhere.
+    colour = "getComputedStyle(document.querySelector({!r})).color"
+    assert page.run(colour.format("#blind")) == page.run(colour.format("body"))
 
 
 def test_errors_are_said_and_can_be_tried_again(stub_service, page, tmp_path):
