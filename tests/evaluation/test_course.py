@@ -117,7 +117,7 @@ def test_going_back_agrees_with_all_courses_counted_one_by_one(monkeypatch):
         for t in (1, 2)
     ]
     weights = [
-        np.broadcast_to(made._weights(t), (1, 2, 3, 3)).ravel() for t in range(3)
+        np.broadcast_to(made._weights(t)[0], (1, 2, 3, 3)).ravel() for t in range(3)
     ]
     joint = np.einsum(
         "a,a,ab,b,bc,c->abc",
@@ -133,3 +133,12 @@ def test_going_back_agrees_with_all_courses_counted_one_by_one(monkeypatch):
     joint /= joint.sum()
     for t, axes in enumerate(((1, 2), (0, 2), (0, 1))):
         assert made.none[t] == pytest.approx(joint.sum(axis=axes)[:9].sum())
+
+
+def test_seconds_say_the_same_however_many_are_gone_through_at_a_time(monkeypatch):
+    said = spliced((8, 0.08), (6, None), (8, 0.08))
+    whole = course.trace(said)
+    monkeypatch.setattr(chain, "_BLOCK", 5)
+    parts = course.trace(said)
+    np.testing.assert_allclose(parts.none, whole.none, rtol=1e-9)
+    np.testing.assert_allclose(parts.offset_seconds, whole.offset_seconds)

@@ -45,6 +45,8 @@ _NEW_LAG_AT_CUT, _NONE_AT_CUT = 0.2, 0.05
 # Fewer seconds than these leave the odds of real videos nearer to those of before: the
 # score is lowered by this in proportion, so that one threshold serves all lengths.
 _ENOUGH_SECONDS, _SHORT = 15, 2.2
+# So many seconds are gone through at a time on the way back.
+_BLOCK = 64
 # A course that needs a slip or an unusual offset is so much less of an excuse.
 _EXCUSE = 0.01
 
@@ -97,30 +99,30 @@ class Chain:
         for face in range(1, 1 + faces):
             self._turn[face, 1:] = (1 - turn) * other / max(1, faces - 1)
             self._turn[face, face] = (1 - turn) * (1 - other)
-        self._likelihood, self._scale = self._likelihoods()
+        self._length = length
 
-    def _likelihoods(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of a fit at each lag against none, `[t, d, w, n]`, and the scale's log."""
+    def _weights(self, t: int) -> tuple[np.ndarray, float]:
+        """Of what was measured in second `t`, `[d, 1 + w, 1, n]`, and their log scale.
+
+        Likelihood of a fit at each lag against none.
+        """
         depth = np.repeat(_DEPTHS, len(_VARIATIONS))[:, None, None]
         varies = np.tile(_VARIATIONS, len(_DEPTHS))[:, None, None]
-        logs = []
-        for t in range(len(self._cells.is_cut)):
-            fit = self._cells.fit[None, :, t]
-            mean = depth * np.sqrt(self._cells.seconds[None, :, t, None])
-            deviation = np.hypot(_NOISE_WHERE_FIT, varies * mean)
-            said = (
-                -0.5 * np.square((np.nan_to_num(fit) + mean) / deviation)
-                + 0.5 * np.square(np.nan_to_num(fit) / _NOISE_WHERE_NONE)
-                + np.log(_NOISE_WHERE_NONE / deviation)
-            )
-            said = np.logaddexp(math.log(1 - _BLANK) + said, math.log(_BLANK))
-            said = np.where(np.isnan(fit), 0.0, np.minimum(said, _MOST) * _NEW_SHARE)
-            # Who is not in view does not speak while somebody else is.
-            said[:, self._cells.tracks[:, t] < 0] = -20.0
-            logs.append(said)
-        every = np.stack(logs)
-        scale = np.maximum(every.max(axis=(1, 2, 3)), 0)
-        return np.exp(every - scale[:, None, None, None]), scale
+        fit = self._cells.fit[None, :, t]
+        mean = depth * np.sqrt(self._cells.seconds[None, :, t, None])
+        deviation = np.hypot(_NOISE_WHERE_FIT, varies * mean)
+        said = (
+            -0.5 * np.square((np.nan_to_num(fit) + mean) / deviation)
+            + 0.5 * np.square(np.nan_to_num(fit) / _NOISE_WHERE_NONE)
+            + np.log(_NOISE_WHERE_NONE / deviation)
+        )
+        said = np.logaddexp(math.log(1 - _BLANK) + said, math.log(_BLANK))
+        said = np.where(np.isnan(fit), 0.0, np.minimum(said, _MOST) * _NEW_SHARE)
+        # Who is not in view does not speak while somebody else is.
+        said[:, self._cells.tracks[:, t] < 0] = -20.0
+        said = np.concatenate([np.zeros_like(said[:, :1]), said], axis=1)
+        scale = float(said.max())
+        return np.exp(said - scale)[:, :, None], scale
 
     def forward(self) -> None:
         """Goes through the seconds; sets `score` and what `backward` needs."""
@@ -137,24 +139,21 @@ class Chain:
             for name, mask in (("all", always), ("fits", fits), ("in step", plain))
             for measured in (True, False)
         }
-        self._states = []
-        for t in range(len(self._scale)):
+        self._begins = []
+        for t in range(self._length):
+            weights, scale = self._weights(t)
             for (name, measured), walk in walks.items():
                 if t:
                     slips = name != "in step"
                     walk.go(self._step(walk.state, t, slips))
                 if measured:
-                    walk.weigh(self._weights(t), self._scale[t])
-            self._states.append(walks["all", True].state)
+                    walk.weigh(weights, scale)
+            if t % _BLOCK == 0:
+                self._begins.append(walks["all", True].state)
         names = ("all", "fits", "in step")
         after, before = ({n: walks[n, m].log for n in names} for m in (True, False))
-        short = max(0.0, 1 - len(self._scale) / _ENOUGH_SECONDS)
+        short = max(0.0, 1 - self._length / _ENOUGH_SECONDS)
         self.score = _odds(after) - _odds(before) - _SHORT * short
-
-    def _weights(self, t: int) -> np.ndarray:
-        faces = self._likelihood[t][:, :, None]
-        none = np.full_like(faces[:, :1], math.exp(-self._scale[t]))
-        return np.concatenate([none, faces], axis=1)
 
     def _step(self, state: np.ndarray, t: int, slips: bool = True) -> np.ndarray:
         """To second `t` from the one before."""
@@ -210,21 +209,33 @@ class Chain:
 
     def backward(self) -> None:
         """Goes back; sets what each second is likely to be, given all of them."""
-        length = len(self._scale)
-        self.none, self.out_of_step, self.offset = np.empty((3, length))
-        self.speaker = np.empty(length, int)
-        ahead = np.ones_like(self._states[0])
-        for t in range(length - 1, -1, -1):
-            likely = self._states.pop() * ahead
-            likely /= likely.sum()
-            fits = likely[:, 1:].sum(axis=(0, 2))
-            self.none[t] = likely[:, 0].sum()
-            self.out_of_step[t] = fits[:, ~self._near].sum()
-            self.speaker[t] = self._best(t, fits.sum(axis=1))
-            self.offset[t] = _peak(self._grid, fits.sum(axis=0))
-            ahead = ahead * self._weights(t)
-            ahead /= ahead.max()
-            ahead = self._step_back(ahead, t)
+        self.none, self.out_of_step, self.offset = np.empty((3, self._length))
+        self.speaker = np.empty(self._length, int)
+        ahead = np.ones_like(self._begins[0])
+        for block in range(len(self._begins) - 1, -1, -1):
+            # States of an hour take more memory than they take time.
+            first = block * _BLOCK
+            weights = [
+                self._weights(t)[0]
+                for t in range(first, min(first + _BLOCK, self._length))
+            ]
+            states = [self._begins.pop()]
+            for t, weight in enumerate(weights[1:], start=first + 1):
+                state = self._step(states[-1], t) * weight
+                states.append(state / state.sum())
+            for t in range(first + len(states) - 1, first - 1, -1):
+                likely = states.pop() * ahead
+                self._tell(t, likely / likely.sum())
+                ahead = ahead * weights.pop()
+                ahead /= ahead.max()
+                ahead = self._step_back(ahead, t)
+
+    def _tell(self, t: int, likely: np.ndarray) -> None:
+        fits = likely[:, 1:].sum(axis=(0, 2))
+        self.none[t] = likely[:, 0].sum()
+        self.out_of_step[t] = fits[:, ~self._near].sum()
+        self.speaker[t] = self._best(t, fits.sum(axis=1))
+        self.offset[t] = _peak(self._grid, fits.sum(axis=0))
 
     def _best(self, t: int, fits: np.ndarray) -> int:
         """Who is likeliest to speak, among those in view."""

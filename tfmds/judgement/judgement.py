@@ -262,7 +262,8 @@ class VideoJudgement:
     @functools.cached_property
     def _speakers(self) -> dict[int, bool]:
         if self.by_stretches:
-            return speakers.by_course(self.tracks, self.course)
+            forged = self.periods_that_say(findings.DOES_NOT_FIT)
+            return speakers.by_course(self.tracks, self.course, forged)
         return speakers.by_alignment(
             self.tracks, self.alignment, self.evidence, self._moving, self.threshold
         )

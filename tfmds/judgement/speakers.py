@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from tfmds.data.manifest import Period
 from tfmds.evaluation import scores
 from tfmds.evaluation.alignment import Alignment, VideoAlignment
 from tfmds.evaluation.course import STILL, Course
@@ -25,12 +26,18 @@ def moving(chunks: Sequence[JudgedChunk]) -> set[int]:
     return {t for t, known in motions.items() if not known or np.median(known) >= STILL}
 
 
-def by_course(tracks: Iterable[int], course: Course) -> dict[int, bool]:
+def by_course(
+    tracks: Iterable[int], course: Course, forged: Sequence[Period]
+) -> dict[int, bool]:
     """Whether each face speaks; a face that the voice never fits is not there.
 
-    A face whose seconds all are ones in which another face speaks does not.
+    A face whose seconds all are ones in which another face speaks does not. Seconds
+    that fit by chance within a forged stretch are no fit.
     """
+    middle = (course.start_seconds + course.end_seconds) / 2
     fits = course.none < 0.5
+    for start, end in forged:
+        fits &= (middle < start) | (middle > end)
     said = {int(track): True for track in np.unique(course.track[fits])}
     for track in tracks:
         if track not in said and not (course.track == track).any():
