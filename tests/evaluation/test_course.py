@@ -142,3 +142,16 @@ def test_seconds_say_the_same_however_many_are_gone_through_at_a_time(monkeypatc
     parts = course.trace(said)
     np.testing.assert_allclose(parts.none, whole.none, rtol=1e-9)
     np.testing.assert_allclose(parts.offset_seconds, whole.offset_seconds)
+
+
+def test_a_listener_in_another_shot_is_no_evidence():
+    said = evidence(10, 0.08, 0, track=0)
+    listens = evidence(10, None, 1, 10.0, track=1)
+    found = course.trace(
+        [dataclasses.replace(e, mouth_motion=2.5) for e in said]
+        + [dataclasses.replace(e, mouth_motion=0.65) for e in listens]
+    )
+    alone = course.trace([dataclasses.replace(e, mouth_motion=2.5) for e in said])
+    assert found.score == alone.score
+    assert set(found.track) == {0}
+    assert found.still[0][0] == 10.0

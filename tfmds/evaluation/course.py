@@ -31,8 +31,8 @@ _SILENCE = 6.0
 # Below this `mouth_motion` a face is a still picture. Of 100 people who speak nobody is
 # below 0.8, listeners go down to 0.65, still pictures up to 0.1.
 STILL, _SPEAKING = 0.5, 0.8
-# So is a second that moves so much less than the busiest seconds of its face's talk: a
-# picture that stands still is seldom stored the same each time.
+# So is a second that moves so much less than the busiest seconds of talk: a picture
+# that stands still is seldom stored the same each time, and listeners move a little.
 _STILL_SHARE = 0.3
 # So many faces at a time may be the one that speaks; of more the most seen.
 _MAX_FACES = 4
@@ -135,21 +135,13 @@ def _usable(
 ) -> tuple[list[Evidence], list[Evidence], list[Evidence]]:
     """Seconds that can tell, silent ones, and those of still mouths."""
     loud = max((e.loudness for e in every if e.loudness is not None), default=0.0)
-    motions: dict[int, list[float]] = {}
-    for e in every:
-        if e.mouth_motion is not None and e.mouth_motion >= _SPEAKING:
-            motions.setdefault(e.track, []).append(e.mouth_motion)
-    still_below = {
-        track: max(STILL, _STILL_SHARE * float(np.quantile(some, 0.9)))
-        for track, some in motions.items()
-    }
+    talk = [m for e in every if (m := e.mouth_motion) is not None and m >= _SPEAKING]
+    still_below = max(STILL, _STILL_SHARE * float(np.quantile(talk or [0], 0.9)))
     usable, silent, still = [], [], []
     for e in every:
         if e.loudness is not None and e.loudness < loud - _SILENCE:
             silent.append(e)
-        elif e.mouth_motion is not None and e.mouth_motion < still_below.get(
-            e.track, STILL
-        ):
+        elif e.mouth_motion is not None and e.mouth_motion < still_below:
             still.append(e)
         else:
             usable.append(e)
