@@ -121,7 +121,7 @@ def _named(none: np.ndarray, level: float, is_cut: np.ndarray) -> np.ndarray:
 
     Those above the level; without runs of which no second stands out beside the surest
     one, and with fits of a second or two, which are of chance, between two runs or
-    between one and a cut.
+    between one and a cut; so of the first and the last second of the video.
     """
     above = none > level
     edges = np.flatnonzero(
@@ -137,6 +137,10 @@ def _named(none: np.ndarray, level: float, is_cut: np.ndarray) -> np.ndarray:
         named[start:end] = True
     cuts = np.flatnonzero(is_cut).tolist()
     ends = sorted({*cuts, *(place for run in runs for place in run)})
+    if ends[:1] == [1]:
+        ends.insert(0, 0)
+    if ends[-1:] == [len(none) - 1]:
+        ends.append(len(none))
     for start, end in zip(ends, ends[1:], strict=False):
         if end - start <= _CHANCE_SECONDS and (start > 0 and named[start - 1]) | (
             end < len(none) and named[end]
