@@ -57,7 +57,7 @@ class StarterConfig:
         " copies are made of each, five of the others.",
     )
     target_recall: float = setting(
-        0.8, "Share of other voices that the threshold finds.", low=0, high=1
+        0.815, "Share of other voices that the threshold finds.", low=0, high=1
     )
     first_epochs: int = setting(
         8, "Length of the training that finds the offsets.", low=1

@@ -108,6 +108,8 @@ def test_fakes_of_the_stretch_score_are_forged_in_parts():
     a = videos.video_id.tolist().index("a+voice_part_last_third")
     mine = chunks.select(chunks.video_id == videos.video_id[a])
     assert mine.label.tolist() == [1] * 8 + [0] * 4
+    # Where the voice is another's it fits no mouth.
+    assert mine.misfit[8:].mean() > 3 * mine.misfit[:8].mean()
     stretches = videos.scores["stretches"]
     own = stretches[videos.manipulation == ""]
     forged = stretches[videos.label == 0]

@@ -44,7 +44,7 @@ _ANY_LAG = 0.05
 _NEW_LAG_AT_CUT, _NONE_AT_CUT = 0.2, 0.05
 # Fewer seconds than these leave the odds of real videos nearer to those of before: the
 # score is lowered by this in proportion, so that one threshold serves all lengths.
-_ENOUGH_SECONDS, _SHORT = 15, 2.2
+_ENOUGH_SECONDS, _SHORT = 10, 1.2
 # So many seconds are gone through at a time on the way back.
 _BLOCK = 64
 # A course that needs a slip or an unusual offset is so much less of an excuse.

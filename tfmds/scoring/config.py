@@ -29,8 +29,9 @@ class ScoresConfig:
     mismatches: bool = setting(
         False,
         "Take real videos only, and make fakes of them: the voice of another video, and"
-        " the own voice half a second early or late. For want of real fakes, which are"
-        " harder.",
+        " the own voice half a second early or late; with --score=stretches another's"
+        " voice for all and for parts of the time. For want of real fakes, which are"
+        " harder; it needs videos of two people at least.",
     )
     score: str | None = setting(
         None,

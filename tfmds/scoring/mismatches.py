@@ -195,7 +195,8 @@ def score_tracks(
     scored = ChunkScores.from_distances(**chunks)
     videos = scorer.video_scores(list(rows.values()), scored)
     if spoken:
-        videos = LagScores.of(evidence).with_aligned(videos)
+        found = LagScores.of(evidence)
+        videos, scored = found.with_aligned(videos), found.with_misfit(scored)
     return videos, scored
 
 
