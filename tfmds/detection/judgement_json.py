@@ -156,9 +156,7 @@ def _track(judgement: VideoJudgement, track: int) -> dict[str, Any]:
         **dict.fromkeys((*_alignment(alone.whole), *_others(alone))),
         **measured,
         "threshold": judgement.threshold.value,
-        "suspicious_periods": _lists(
-            [p for p in alone.periods_of(judgement.is_suspicious)]
-        ),
+        "suspicious_periods": _lists(alone.periods_of(judgement.is_suspicious)),
         "chunks": [
             _chunk(chunk)
             | {

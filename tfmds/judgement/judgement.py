@@ -402,6 +402,9 @@ class VideoJudgement:
 
     def of_track(self, track: int) -> "VideoJudgement":
         """The judgement as if only one track had been seen."""
+        if self.tracks == (track,):
+            # What was worked out of it once is kept.
+            return self
         chunks = [chunk for chunk in self.chunks if chunk.track == track]
         chunks.sort(key=lambda chunk: chunk.start_seconds)
         evidence = tuple(s for s in self.evidence if s.track == track)
